@@ -1,0 +1,58 @@
+"""What can go wrong, by whose doing: each kind of error carries its exit code."""
+
+from collections.abc import Iterable
+
+
+class SlangmodError(Exception):
+    """Something failed while running: disk, memory, a diverged loss (exit code 1)."""
+
+    exit_code = 1
+
+
+class UserError(SlangmodError):
+    """Arguments, settings or data are wrong; nothing has been written (exit code 2).
+
+    ``problems`` are whole lines, each with its place and the way out; the command
+    line prints every one of them.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems: tuple[str, ...] = problems
+
+
+class SettingsError(UserError):
+    """One or more settings are unknown, of the wrong type or impossible."""
+
+
+class DataError(UserError):
+    """Documents, corpus, tokenizer or encodings are missing, broken or stale."""
+
+
+class RunError(SlangmodError):
+    """A run cannot go on, or cannot be continued (exit code 1)."""
+
+
+class RunBusyError(SlangmodError):
+    """Another process holds the run folder (exit code 3)."""
+
+    exit_code = 3
+
+
+class StoppedError(SlangmodError):
+    """A signal ended the run after a checkpoint was saved; ``resume`` continues.
+
+    ``exit_code`` is 75 for SIGTERM, SIGUSR1 and SIGHUP, 130 for Ctrl-C, and 128 plus
+    the signal's number where it came before there was a checkpoint.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The way out of a wrong word, ``choose one of a, b, c``."""
+    return "choose one of " + ", ".join(sorted(words))

@@ -1,0 +1,180 @@
+"""Every write to disk: aside first, synced, renamed, the folder synced.
+
+A reader sees the old file or the new one, never a part, whatever instant the process
+or the machine dies at. Nothing else in the package opens a file for writing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from slangmod.errors import DataError, RunBusyError
+
+ASIDE = ".aside-"
+"""Prefix of what is being written; anything that bears it is ours to sweep away."""
+
+MARKER = ".slangmod.json"
+"""Name of the file by which slangmod knows a folder as its own."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable (a rename is, only once its folder is)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace or create ``path`` with ``content``, all or nothing."""
+    with written_aside(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace or create ``path`` with ``content`` in UTF-8, all or nothing."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace or create ``path`` with readable JSON, keys in the order given."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A stream that becomes ``path`` when the block ends well, and vanishes if not."""
+    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
+    try:
+        with aside.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``path`` when the block ends well.
+
+    Its files are synced before the rename. ``path`` must not exist, or must be a
+    folder that is marked as slangmod's own: then it is replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
+    aside.mkdir()
+    try:
+        yield aside
+        sync_tree(aside)
+        replace_folder(aside, path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def sync_tree(folder: Path) -> None:
+    """Make every file and folder below ``folder`` durable."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            descriptor = os.open(Path(root) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(root))
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Rename ``new`` to ``path``; what slangmod had made there is removed after.
+
+    Raises DataError if ``path`` is there and is not marked as slangmod's own.
+    """
+    if not path.exists():
+        new.rename(path)
+        sync_folder(path.parent)
+        return
+    refuse_foreign(path)
+    old = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
+    path.rename(old)
+    new.rename(path)
+    sync_folder(path.parent)
+    shutil.rmtree(old)
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise DataError if ``path`` exists and slangmod has not made it."""
+    if path.exists() and not (path / MARKER).is_file():
+        raise DataError(
+            f"{path}: was not made by slangmod, so it is left alone; move it away or "
+            "choose another workdir"
+        )
+
+
+def mark(folder: Path, content: Mapping[str, Any]) -> None:
+    """Sign ``folder`` as slangmod's own, with what it was made from."""
+    write_json(folder / MARKER, content)
+
+
+def read_mark(folder: Path) -> dict[str, Any] | None:
+    """What ``mark`` wrote into ``folder``, or None where there is no sound mark."""
+    try:
+        content = json.loads((folder / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def sweep_asides(folder: Path) -> None:
+    """Remove what interrupted writes left in ``folder``.
+
+    Only for a folder whose only writer the caller is.
+    """
+    for leftover in folder.glob(f"{ASIDE}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of the file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold ``path`` as the lock of ``what``; freed by the system if we die.
+
+    Raises RunBusyError, naming host and process of the holder, if it is taken.
+    """
+    from filelock import FileLock, Timeout
+
+    holder = path.with_suffix(".holder")
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        try:
+            who = holder.read_text("utf-8").strip()
+        except OSError:
+            who = "another process"
+        raise RunBusyError(f"{what} is in use by {who}") from None
+    try:
+        host = os.uname().nodename
+        write_text(holder, f"process {os.getpid()} on {host}\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,1 @@
+"""Settings that explain themselves: one frozen object, every value with its origin."""
