@@ -147,6 +147,59 @@ def sweep_asides(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
+class Growing:
+    """A file that grows at its end, bytes reaching the system at once.
+
+    What the disk refuses waits in memory, in order, and is tried again by the next
+    call: ``add``, ``sync`` and ``close`` return the error that bytes wait for, or
+    None. So a full disk delays lines and loses none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting = bytearray()
+        self._descriptor: int | None = None
+
+    def add(self, content: bytes) -> OSError | None:
+        """Append ``content``, after what still waits."""
+        self._waiting += content
+        try:
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self.path, flags, 0o666)
+            while self._waiting:
+                done = os.write(self._descriptor, self._waiting)
+                del self._waiting[:done]
+        except OSError as error:
+            return error
+        return None
+
+    def sync(self) -> OSError | None:
+        """Make all that was added durable."""
+        error = self.add(b"")
+        if error is None and self._descriptor is not None:
+            try:
+                os.fsync(self._descriptor)
+            except OSError as refused:
+                return refused
+        return error
+
+    def close(self) -> OSError | None:
+        """Try once more to write what waits, then let go of the file."""
+        error = self.add(b"") if self._waiting else None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        return error
+
+
+def cut(path: Path, size: int) -> None:
+    """Drop all of ``path`` behind its first ``size`` bytes, durably."""
+    with path.open("rb+") as stream:
+        stream.truncate(size)
+        os.fsync(stream.fileno())
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of the file's bytes."""
     with path.open("rb") as stream:

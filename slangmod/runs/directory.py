@@ -1,0 +1,187 @@
+"""The folder of a run: the names of its files, its place, its lock.
+
+The names are those of the public contract. Nothing here reads a clock or knows what
+the files hold, and nothing leads out of the working directory.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from slangmod.errors import UserError
+from slangmod.files import ASIDE, locked, sync_folder
+
+RUNS = "runs"
+"""Folder below the working directory that holds all runs."""
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Where one run lives, and what its files are called."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, workdir: str | Path, name: str) -> "RunDir":
+        """The folder of the run called ``name``, which need not exist.
+
+        Raises UserError for a name with other than letters, digits, ``.``, ``_`` and
+        ``-``, or one that leads out of ``workdir``, be it through a symbolic link.
+        """
+        root = Path(workdir) / RUNS / name
+        if not NAME.fullmatch(name) or name in {".", ".."} or name.startswith(ASIDE):
+            raise UserError(
+                f"name = {name!r}: is no name for a run; use 1 to 64 letters, digits, "
+                "'.', '_' and '-'"
+            )
+        if not root.resolve().is_relative_to(Path(workdir).resolve()):
+            raise UserError(
+                f"name = {name!r}: {root} leads out of the working directory through a "
+                "symbolic link; choose another name or set workdir to that place"
+            )
+        return cls(root)
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return self.root.name
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings with origins."""
+        return self.root / "config.toml"
+
+    @property
+    def log(self) -> Path:
+        """One line per log record."""
+        return self.root / "train.log"
+
+    @property
+    def steps(self) -> Path:
+        """One row every ``cb_freq`` mini-batches."""
+        return self.root / "steps.csv"
+
+    @property
+    def epochs(self) -> Path:
+        """One row per evaluation."""
+        return self.root / "epochs.csv"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended; written when training ends."""
+        return self.root / "summary.toml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the best model."""
+        return self.root / "model"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that writes to the run."""
+        return self.root / "run.lock"
+
+    @property
+    def holder_file(self) -> Path:
+        """Says who holds the lock."""
+        return self.lock_file.with_suffix(".holder")
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self.config.is_file()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only process that writes to the run; makes its folder if need be.
+
+        A folder that was made here and has no checkpoint in the end is removed: a run
+        that never began leaves nothing. Raises RunBusyError, naming host and process,
+        if the run is in use.
+        """
+        made = not self.root.exists()
+        self.root.mkdir(parents=True, exist_ok=True)
+        with locked(self.lock_file, f"run '{self.name}'"):
+            try:
+                yield
+            finally:
+                if made and not self.has_checkpoints():
+                    shutil.rmtree(self.root, ignore_errors=True)
+
+    def has_checkpoints(self) -> bool:
+        """Whether there is a folder of a checkpoint, sound or not."""
+        return self.checkpoints.is_dir() and any(
+            not entry.name.startswith(ASIDE) for entry in self.checkpoints.iterdir()
+        )
+
+    def in_use(self) -> bool:
+        """Whether a living process holds the lock."""
+        if not self.holder_file.is_file():
+            return False
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            # Shared, so that two who only look never meet each other's hold.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def set_aside(self) -> "RunDir":
+        """Give the run another name, ``NAME.old-1`` or the next that is free."""
+        with self.lock():
+            number = 1
+            while (aside := self._older(number)).exists():
+                number += 1
+            self.root.rename(aside)
+            sync_folder(aside.parent)
+        old = RunDir(aside)
+        old.holder_file.unlink(missing_ok=True)
+        return old
+
+    def _older(self, number: int) -> Path:
+        ending = f".old-{number}"
+        return self.root.with_name(self.name[: 64 - len(ending)] + ending)
+
+
+def runs_of(workdir: str | Path) -> tuple[RunDir, ...]:
+    """All runs in ``workdir``, the one that was begun last first."""
+    try:
+        names = sorted(entry.name for entry in (Path(workdir) / RUNS).iterdir())
+    except OSError:
+        return ()
+    found = []
+    for name in names:
+        try:
+            run = RunDir.of(workdir, name)
+            found.append((run.config.stat().st_mtime_ns, run))
+        except (UserError, OSError):
+            continue
+    return tuple(run for _, run in sorted(found, key=lambda pair: -pair[0]))
+
+
+def new_name(workdir: str | Path, now: datetime) -> str:
+    """A name by date and time, ``2026-11-20-23h57m59s``, that is free in ``workdir``."""
+    name = now.strftime("%Y-%m-%d-%Hh%Mm%Ss")
+    number = 1
+    free = name
+    while (Path(workdir) / RUNS / free).exists():
+        number += 1
+        free = f"{name}-{number}"
+    return free
