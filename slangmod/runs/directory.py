@@ -177,7 +177,7 @@ def runs_of(workdir: str | Path) -> tuple[RunDir, ...]:
 
 
 def new_name(workdir: str | Path, now: datetime) -> str:
-    """A name by date and time, ``2026-11-20-23h57m59s``, that is free in ``workdir``."""
+    """A free name by date and time in ``workdir``, such as 2026-11-20-23h57m59s."""
     name = now.strftime("%Y-%m-%d-%Hh%Mm%Ss")
     number = 1
     free = name

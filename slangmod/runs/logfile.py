@@ -1,0 +1,85 @@
+"""train.log: one line per log record, whatever the record holds.
+
+Records that come before the run has a folder wait in memory until ``open``.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from slangmod.runs.durable import Lines
+
+FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s"
+DATES = "%Y-%m-%d %H:%M:%S"
+
+
+def one_line(text: str) -> str:
+    """``text`` with line breaks, control and invisible characters spelled as escapes.
+
+    >>> one_line("a\\n\\x1b[2J")
+    'a\\\\n\\\\x1b[2J'
+    """
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+def is_torn(path: Path) -> bool:
+    """Whether the last line of ``path`` lacks its end."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read() != b"\n"
+    except OSError:
+        return False
+
+
+class RunLog(logging.Handler):
+    """A logging handler that writes a run's log, and remembers what came before it.
+
+    Usage: attach it early, ``open`` it when the run's folder is there, ``close`` it
+    at the end. A disk that refuses lines never raises.
+    """
+
+    def __init__(
+        self,
+        level: int | str = logging.INFO,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(level)
+        self.setFormatter(logging.Formatter(FORMAT, DATES))
+        self._early: list[str] = []
+        self._lines: Lines | None = None
+        self._clock = clock
+
+    def open(self, path: Path) -> None:
+        """Write to ``path`` from now on, what was remembered first."""
+        self._lines = Lines(path, self._clock)
+        if is_torn(path):
+            self._lines.add("")
+        for line in self._early:
+            self._lines.add(line)
+        self._early.clear()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as one line."""
+        line = one_line(self.format(record))
+        if self._lines is None:
+            self._early.append(line)
+        else:
+            self._lines.add(line)
+
+    def sync(self) -> None:
+        """Make all lines durable."""
+        if self._lines is not None:
+            self._lines.sync()
+
+    def close(self) -> None:
+        """Let go of the file and of logging."""
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+        super().close()

@@ -1,0 +1,136 @@
+"""The tables of a run, steps.csv and epochs.csv, written row by row.
+
+Each row is with the operating system when the callback returns, and on disk at the
+next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
+``float(text)`` gives back the very number. The headers are the public contract.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from slangmod.files import cut
+from slangmod.runs.durable import Lines
+from slangmod.training.events import EpochDone, Event, StepDone
+
+LOG = logging.getLogger(__name__)
+
+STEP_COLUMNS = (
+    "step",
+    "epoch",
+    "batch",
+    "tokens",
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "tokens_per_second",
+)
+EPOCH_COLUMNS = (
+    "epoch",
+    "step",
+    "tokens",
+    "train_loss",
+    "test_loss",
+    "learning_rate",
+    "seconds",
+)
+
+
+class EventCsv:
+    """A callback that appends each event of one ``kind`` as a row.
+
+    A file that is there is carried on, a torn last row dropped; one with another
+    header is moved aside to NAME.old. ``counter`` is the column by which ``cut_after``
+    goes. A full disk delays rows and never raises.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: type[Event],
+        columns: tuple[str, ...],
+        counter: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self._kind = kind
+        self._columns = columns
+        self._counter = columns.index(counter)
+        self._lines = Lines(path, clock)
+        if not self._carried_on():
+            self._lines.add(",".join(columns))
+
+    def __call__(self, event: Event) -> None:
+        """Append ``event`` if it is of this table's kind."""
+        if isinstance(event, self._kind):
+            row = (getattr(event, column) for column in self._columns)
+            self._lines.add(
+                ",".join("" if cell is None else repr(cell) for cell in row)
+            )
+
+    def cut_after(self, count: int) -> None:
+        """Drop the rows whose counter is above ``count``: a resumed run redoes them."""
+        self._lines.close()
+        if self.path.is_file():
+            cut(self.path, self._size_up_to(count))
+
+    def sync(self) -> None:
+        """Make all rows durable."""
+        self._lines.sync()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._lines.close()
+
+    def _carried_on(self) -> bool:
+        """Whether there is a table to append to; foreign files are moved aside."""
+        header = (",".join(self._columns) + "\n").encode()
+        try:
+            with self.path.open("rb") as stream:
+                start = stream.read(len(header))
+        except OSError:
+            return False
+        if start == header:
+            cut(self.path, self._size_up_to(None))
+            return True
+        if not header.startswith(start):
+            aside = self.path.with_name(self.path.name + ".old")
+            LOG.warning("%s: has other columns; moved to %s", self.path, aside.name)
+            self.path.rename(aside)
+        elif start:
+            cut(self.path, 0)
+        return False
+
+    def _size_up_to(self, count: int | None) -> int:
+        """Bytes up to the last whole row whose counter is at most ``count``."""
+        size = position = 0
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream):
+                position += len(line)
+                if number == 0 or self._is_kept(line, count):
+                    size = position
+        return size
+
+    def _is_kept(self, line: bytes, count: int | None) -> bool:
+        cells = line.split(b",")
+        if len(cells) != len(self._columns) or not line.endswith(b"\n"):
+            return False
+        try:
+            return count is None or int(cells[self._counter]) <= count
+        except ValueError:
+            return False
+
+
+class StepsCsv(EventCsv):
+    """steps.csv; ``cut_after`` takes mini-batches done."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, StepDone, STEP_COLUMNS, "batch", clock)
+
+
+class EpochsCsv(EventCsv):
+    """epochs.csv; ``cut_after`` takes optimizer steps done."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, EpochDone, EPOCH_COLUMNS, "step", clock)
