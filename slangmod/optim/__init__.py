@@ -1,1 +1,6 @@
-"""slangmod.optim"""
+"""From gradients to weights: optimizers, their parameter groups, and schedules."""
+
+from slangmod.optim.optimizers import build_optimizer
+from slangmod.optim.schedules import Schedule, build_schedule
+
+__all__ = ["Schedule", "build_optimizer", "build_schedule"]

@@ -1,0 +1,136 @@
+"""Batches by position: the same rows whenever, wherever and how often they are asked.
+
+``dataset.batch(position)`` depends on the seed and the position alone, so a resumed
+run, another number of devices and a test all see the same sequence.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slangmod.data.order import draw_offset, shuffled
+from slangmod.data.rows import ConcatRows, PaddedRows, Rows
+from slangmod.data.shards import Encodings, check_fresh
+from slangmod.data.stream import MappedArray
+from slangmod.data.windows import stride_of
+from slangmod.errors import DataError
+from slangmod.settings.sections import Settings
+
+IGNORE: Final = -100
+"""Target where there is nothing to predict; it counts for neither loss nor tokens."""
+
+
+class Batch(NamedTuple):
+    """Rows to learn from: what the model sees, and what comes next."""
+
+    inputs: Tensor
+    """[batch, seq] int64 token ids"""
+    targets: Tensor
+    """[batch, seq] int64 token ids, IGNORE where there is nothing to predict"""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenDataset:
+    """Rows of token shards, in batches that are a pure function of (seed, position)."""
+
+    tokens: MappedArray
+    rows: Rows
+    seq_len: int
+    batch_size: int
+    end: int
+    seed: int
+    jitter: int = 0
+    shuffle: bool = False
+    _until: list[int] = field(default_factory=list, init=False, repr=False)
+
+    def batch(self, position: int) -> Batch:
+        """Mini-batch number ``position`` of the whole run, counted from 0.
+
+        A short last mini-batch of an epoch is filled up with rows whose targets are
+        all IGNORE, so that shapes never change.
+        """
+        epoch, place = self.locate(position)
+        offset = self.offset(epoch)
+        count = self.rows.count(offset)
+        places = np.arange(place * self.batch_size, (place + 1) * self.batch_size)
+        places = places[places < count]
+        if self.shuffle:
+            places = shuffled(places, count, self.seed, epoch)
+        starts, targets = self.rows.spans(places, offset)
+        return self._gather(starts.tolist(), targets.tolist())
+
+    def offset(self, epoch: int) -> int:
+        """By how many tokens the rows of ``epoch`` (from 1) are moved."""
+        return draw_offset(self.jitter, self.seed, epoch)
+
+    def batches_in(self, epoch: int) -> int:
+        """Number of mini-batches of ``epoch``, counted from 1."""
+        return -(-self.rows.count(self.offset(epoch)) // self.batch_size)
+
+    def batches_until(self, epoch: int) -> int:
+        """Number of mini-batches of all epochs up to and including ``epoch``."""
+        while len(self._until) < epoch:
+            before = self._until[-1] if self._until else 0
+            self._until.append(before + self.batches_in(len(self._until) + 1))
+        return self._until[epoch - 1] if epoch else 0
+
+    def locate(self, position: int) -> tuple[int, int]:
+        """Epoch (from 1) and place within it (from 0) of a mini-batch of the run."""
+        while not self._until or self._until[-1] <= position:
+            self.batches_until(len(self._until) + 1)
+        epoch = bisect_right(self._until, position) + 1
+        return epoch, position - self.batches_until(epoch - 1)
+
+    def _gather(self, starts: list[int], targets: list[int]) -> Batch:
+        shape = (self.batch_size, self.seq_len)
+        inputs = np.full(shape, self.end, np.int64)
+        outputs = np.full(shape, IGNORE, np.int64)
+        row = np.empty(self.seq_len + 1, np.int64)
+        for index, (start, length) in enumerate(zip(starts, targets, strict=True)):
+            piece = row[: length + 1]
+            self.tokens.copy_to(piece, start)
+            inputs[index, :length] = piece[:-1]
+            outputs[index, :length] = piece[1:]
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(outputs))
+
+
+def open_dataset(settings: Settings, split: str) -> TokenDataset:
+    """The rows of one split, ``train``, ``test`` or ``validation``.
+
+    Only training rows overlap, jitter and are shuffled: an evaluation is always over
+    the same rows. Raises DataError where encodings are missing, stale or too short.
+    """
+    return dataset_of(check_fresh(settings), settings, split)
+
+
+def dataset_of(encodings: Encodings, settings: Settings, split: str) -> TokenDataset:
+    """Like ``open_dataset``, from encodings that are known to be fresh."""
+    data, training = settings.data, split == "train"
+    tokens = MappedArray(encodings.shard_paths(split), encodings.manifest.dtype)
+    if len(tokens) < 2:
+        raise DataError(
+            f"the {split} split holds {len(tokens)} tokens: at least 2 are needed; "
+            "add text and repeat `slangmod clean tokenize encode`"
+        )
+    stride = stride_of(data.seq_len, data.overlap if training else 0)
+    rows: Rows = (
+        ConcatRows(len(tokens), data.seq_len, stride)
+        if data.packing == "concat"
+        else PaddedRows(encodings.document_ends(split), data.seq_len, stride)
+    )
+    if not rows.count(0):
+        raise DataError(f"no document of the {split} split has a token to predict")
+    return TokenDataset(
+        tokens,
+        rows,
+        data.seq_len,
+        settings.train.batch_size,
+        encodings.manifest.end,
+        settings.seed,
+        data.jitter if training else 0,
+        data.shuffle and training,
+    )

@@ -1,0 +1,220 @@
+"""A TrainState on disk: complete or absent, verified when read, pruned when safe.
+
+``checkpoints/step-000001200/`` holds model.safetensors, optimizer.safetensors,
+state.json and manifest.json with the size and sha256 of the others. It is written
+beside its place, synced, and renamed into it.
+"""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from slangmod.errors import RunError
+from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
+from slangmod.training.state import TrainState
+
+FORMAT: Final = 1
+_NAME = re.compile(r"step-(\d{9,})")
+_log = logging.getLogger(__name__)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint of optimizer step ``step`` lies in ``folder``."""
+    return folder / f"step-{step:09d}"
+
+
+def step_of(path: Path) -> int:
+    """The optimizer step of a checkpoint, from its name."""
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """All complete checkpoints in ``folder``, newest first."""
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if step_of(path) >= 0)
+    return sorted(found, key=step_of, reverse=True)
+
+
+def save_checkpoint(
+    folder: Path, state: TrainState, about: Mapping[str, Any]
+) -> Path:
+    """Write the state as it is now; one that is there already and sound is kept.
+
+    ``about`` is what else must be known to go on: plain values, ready for JSON.
+    """
+    path = checkpoint_path(folder, state.counters.step)
+    if path.exists():
+        if not problems_of(path):
+            return path
+        set_aside(path)
+    tensors, scalars = optimizer_tensors(state)
+    with folder_aside(path) as aside:
+        metadata = {"format": "pt"}
+        weights = {k: v.contiguous() for k, v in state.model.state_dict().items()}
+        save_file(weights, aside / "model.safetensors", metadata)
+        save_file(tensors, aside / "optimizer.safetensors", metadata)
+        content = {**state.plain(), "optimizer": scalars, "about": dict(about)}
+        write_json(aside / "state.json", content)
+        write_json(aside / "manifest.json", manifest_of(aside, state))
+    return path
+
+
+def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:
+    """Names, sizes and hashes of the files of a checkpoint, and who wrote it."""
+    names = ("model.safetensors", "optimizer.safetensors", "state.json")
+    return {
+        "format": FORMAT,
+        "step": state.counters.step,
+        "files": {
+            name: {
+                "size": (folder / name).stat().st_size,
+                "sha256": sha256_of(folder / name),
+            }
+            for name in names
+        },
+        "versions": {name: version(name) for name in ("slangmod", "torch")},
+    }
+
+
+def optimizer_tensors(
+    state: TrainState,
+) -> tuple[dict[str, Tensor], dict[str, float | int | bool | None]]:
+    """The optimizer's state by ``parameter name/key``: its tensors, and the rest."""
+    names = {id(p): name for name, p in state.model.named_parameters()}
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, float | int | bool | None] = {}
+    for parameter, entries in state.optimizer.state.items():
+        for key, value in entries.items():
+            place = f"{names[id(parameter)]}/{key}"
+            if isinstance(value, Tensor):
+                tensors[place] = value.contiguous()
+            else:
+                scalars[place] = value
+    return tensors, scalars
+
+
+def problems_of(path: Path) -> list[str]:
+    """What is wrong with a checkpoint, a line each; none if it is sound."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+        if manifest["format"] != FORMAT:
+            return [f"{path}: written by another version (format {manifest['format']})"]
+        files = manifest["files"].items()
+        sizes = {name: (path / name).stat().st_size for name, _ in files}
+        return [
+            f"{path / name}: differs from what was written"
+            for name, known in files
+            if sizes[name] != known["size"] or sha256_of(path / name) != known["sha256"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"{path}: incomplete ({type(error).__name__}: {error})"]
+
+
+def newest_sound(folder: Path) -> Path:
+    """The newest checkpoint that is what was written; others are warned about.
+
+    Raises RunError, naming each that was tried, if none is: training never starts
+    afresh by itself.
+    """
+    problems: list[str] = []
+    for path in list_checkpoints(folder):
+        found = problems_of(path)
+        if not found:
+            for line in problems:
+                _log.warning("%s; going back to %s", line, path.name)
+            return path
+        problems += found
+    tried = "; ".join(problems) or "there is none"
+    raise RunError(f"{folder}: no usable checkpoint: {tried}")
+
+
+def set_aside(path: Path) -> None:
+    """Rename an unsound checkpoint so that it is not taken for one again."""
+    bad = path.with_name(f".bad-{path.name}")
+    if bad.exists():
+        shutil.rmtree(bad)
+    path.rename(bad)
+    sync_folder(path.parent)
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What ``save_checkpoint`` was given beside the state."""
+    content = json.loads((path / "state.json").read_text("utf-8"))
+    about: dict[str, Any] = content["about"]
+    return about
+
+
+def load_checkpoint(path: Path, state: TrainState) -> None:
+    """Take over weights, moments, counters and sums from a sound checkpoint.
+
+    Raises RunError if its tensors are not those of the state's model and optimizer.
+    """
+    load_weights(path, state.model)
+    content = json.loads((path / "state.json").read_text("utf-8"))
+    try:
+        state.take(content)
+        tensors = load_file(path / "optimizer.safetensors")
+        fill_optimizer(state, tensors, content["optimizer"])
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise RunError(f"{path}: does not fit this run: {error}") from error
+
+
+def load_weights(path: Path, model: torch.nn.Module) -> None:
+    """Copy model.safetensors of ``path`` into ``model``.
+
+    Names and shapes are compared before a tensor is read; RunError if they differ.
+    """
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    try:
+        with safe_open(path / "model.safetensors", framework="pt") as file:
+            found = {
+                name: tuple(file.get_slice(name).get_shape()) for name in file.keys()
+            }
+            if found != expected:
+                names = sorted(set(found.items()) ^ set(expected.items()))
+                raise RunError(f"{path}: weights are not this model's: {names[0][0]}")
+            model.load_state_dict({name: file.get_tensor(name) for name in expected})
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path / 'model.safetensors'}: {error}") from error
+
+
+def fill_optimizer(
+    state: TrainState, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
+) -> None:
+    """Put back what ``optimizer_tensors`` gave."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for place, value in {**tensors, **scalars}.items():
+        name, _, key = place.rpartition("/")
+        by_name.setdefault(name, {})[key] = value
+    names = {id(p): name for name, p in state.model.named_parameters()}
+    groups: Sequence[dict[str, Any]] = state.optimizer.param_groups
+    parameters = [p for group in groups for p in group["params"]]
+    content = state.optimizer.state_dict()
+    content["state"] = {
+        index: by_name[names[id(parameter)]]
+        for index, parameter in enumerate(parameters)
+        if names[id(parameter)] in by_name
+    }
+    state.optimizer.load_state_dict(content)
+
+
+def prune_checkpoints(folder: Path, keep: int, best_step: int) -> None:
+    """Remove all but the newest ``keep`` checkpoints and the best one."""
+    best = checkpoint_path(folder, best_step)
+    for path in list_checkpoints(folder)[keep:]:
+        if path != best:
+            doomed = path.with_name(f".old-{path.name}")
+            path.rename(doomed)
+            shutil.rmtree(doomed)

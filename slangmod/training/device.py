@@ -1,0 +1,62 @@
+"""Where to compute, and what is fixed there before the first step."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch.utils import deterministic as determinism
+
+from slangmod.errors import SettingsError
+
+
+def choose_device(wanted: str | None) -> torch.device:
+    """The device of ``data.device``: CUDA if there is one and nothing is said.
+
+    Raises SettingsError, naming what is there, if it is not to be had.
+    """
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(f"cuda:{index}" for index in range(cuda))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    try:
+        device = torch.device(wanted or ("cuda" if cuda else "cpu"))
+    except RuntimeError:
+        device = None
+    if device is None or not any(name.startswith(str(device)) for name in there):
+        raise SettingsError(
+            f'data.device = "{wanted}": there is no such device here; '
+            f"choose one of {', '.join(there)}"
+        )
+    return device
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Matrix products in ``precision``; weights stay float32 whatever it is."""
+    enabled = precision != "float32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def reproducible(enabled: bool, threads: int) -> Iterator[None]:
+    """Deterministic kernels and a fixed number of threads while the block runs.
+
+    Threads are part of exactness: they decide how sums are split.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        determinism.fill_uninitialized_memory,
+        torch.get_num_threads(),
+    )
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        # Filling fresh memory with nan finds bugs, not reproducibility, and costs.
+        determinism.fill_uninitialized_memory = False
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        determinism.fill_uninitialized_memory = before[1]
+        torch.set_num_threads(before[2])

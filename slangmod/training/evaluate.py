@@ -1,0 +1,115 @@
+"""How good a model is: sums over all target tokens of a split, divided once."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from slangmod.data.dataset import IGNORE, TokenDataset
+from slangmod.training.device import autocast
+from slangmod.training.feed import Feed, to_device
+from slangmod.training.loss import LossSum, count_targets, cross_entropy_sum
+
+RANKS = (1, 2, 5)
+"""A target counts as found if it is among so many likeliest tokens."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What ``evaluate`` reports of a split."""
+
+    loss: float
+    """nats per target token, unsmoothed"""
+    perplexity: float
+    """exp(loss)"""
+    bits_per_byte: float
+    """nats / ln 2 / UTF-8 bytes of the text whose tokens were targets"""
+    accuracy: float
+    """share of targets that were the likeliest token"""
+    top_2_accuracy: float
+    top_5_accuracy: float
+    tokens: int
+    """target tokens"""
+
+
+def never() -> bool:
+    """No reason to break off."""
+    return False
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Looks at a whole split with dropout off; needs memory for one mini-batch."""
+
+    device: torch.device
+    precision: str
+    interrupted: Callable[[], bool] = never
+    """asked before each mini-batch; if true, the evaluation is given up"""
+
+    def loss(self, model: nn.Module, dataset: TokenDataset) -> LossSum | None:
+        """Cross-entropy over the split; None if it was interrupted."""
+        sums = self._sums(model, dataset, lambda logits, targets: torch.zeros(0))
+        return sums and LossSum(sums[0], sums[1])
+
+    def score(
+        self, model: nn.Module, dataset: TokenDataset, token_bytes: Tensor
+    ) -> Score | None:
+        """All figures of the split; ``token_bytes`` [vocab] as in the encodings."""
+        table = token_bytes.to(self.device, torch.float64)
+
+        def counts(logits: Tensor, targets: Tensor) -> Tensor:
+            known = targets != IGNORE
+            likeliest = logits[known].float().topk(min(5, logits.shape[-1])).indices
+            found = likeliest == targets[known].unsqueeze(-1)
+            hits = torch.stack([found[:, :rank].sum() for rank in RANKS]).double()
+            return torch.cat((hits, table[targets[known]].sum().view(1)))
+
+        sums = self._sums(model, dataset, counts)
+        if sums is None:
+            return None
+        total, tokens, (first, second, fifth, text) = sums
+        return Score(
+            total / tokens,
+            perplexity(total / tokens),
+            total / math.log(2) / text if text else math.nan,
+            first / tokens,
+            second / tokens,
+            fifth / tokens,
+            tokens,
+        )
+
+    @torch.inference_mode()
+    def _sums(
+        self,
+        model: nn.Module,
+        dataset: TokenDataset,
+        counts: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[float, int, list[float]] | None:
+        """Nats, target tokens and the sums of ``counts``; None if interrupted."""
+        total: Tensor | float = 0.0
+        tokens, others = 0, None
+        was_training = model.training
+        model.eval()
+        try:
+            with Feed(dataset, self.device) as feed:
+                for position in range(dataset.batches_in(1)):
+                    if self.interrupted():
+                        return None
+                    batch = feed.batch(position)
+                    tokens += count_targets(batch.targets)
+                    inputs, targets = to_device(batch, self.device)
+                    with autocast(self.device, self.precision):
+                        logits = model(inputs)
+                    total = total + cross_entropy_sum(logits, targets).double()
+                    more = counts(logits, targets)
+                    others = more if others is None else others + more
+        finally:
+            model.train(was_training)
+        return float(total), tokens, [] if others is None else others.tolist()
+
+
+def perplexity(loss: float) -> float:
+    """``exp(loss)``, infinite where that is too large for a float."""
+    return math.exp(loss) if loss < 700 else math.inf

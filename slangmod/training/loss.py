@@ -1,0 +1,45 @@
+"""The training objective: cross-entropy summed over target tokens, never a mean."""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F  # noqa: N812  (torch's own spelling)
+from torch import Tensor
+
+from slangmod.data.dataset import IGNORE
+
+
+class LossSum(NamedTuple):
+    """A sum of losses and what it was summed over."""
+
+    total: float
+    """nats"""
+    tokens: int
+    """target tokens"""
+
+    @property
+    def mean(self) -> float:
+        """Nats per target token; nan over none."""
+        return self.total / self.tokens if self.tokens else float("nan")
+
+
+def cross_entropy_sum(
+    logits: Tensor, targets: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
+    """Sum of the cross-entropies over all targets that are not IGNORE, in float32.
+
+    ``logits`` [batch, seq, vocab], ``targets`` [batch, seq] -> scalar, in nats. With
+    label smoothing ``e``, the target distribution is ``1 - e`` on the token and
+    ``e / vocab`` on every one (Szegedy et al., 2016).
+    """
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(),
+        targets.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+
+
+def count_targets(targets: Tensor) -> int:
+    """Number of target tokens of a batch that is still in the host's memory."""
+    return int((targets != IGNORE).sum())

@@ -1,0 +1,63 @@
+"""One optimizer step, equal to that of one big mini-batch."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from slangmod.data.dataset import Batch
+from slangmod.training.feed import to_device
+from slangmod.training.loss import count_targets
+
+Objective = Callable[[Tensor, Tensor], Tensor]
+"""inputs [batch, seq], targets [batch, seq] -> sum of losses, scalar"""
+
+
+class StepResult(NamedTuple):
+    """What one optimizer step saw; the values stay on the device."""
+
+    losses: Tensor
+    """[mini-batches] float64, nats summed over each"""
+    tokens: list[int]
+    """target tokens of each mini-batch"""
+    grad_norm: Tensor
+    """scalar, norm of the whole accumulated gradient before clipping"""
+
+
+def accumulate_gradients(
+    objective: Objective,
+    batches: Sequence[Batch],
+    device: torch.device,
+    seed_chance: Callable[[int], None],
+) -> tuple[Tensor, list[int]]:
+    """Add up the gradient of the mean loss over all target tokens of ``batches``.
+
+    Each loss is a sum, divided by the tokens of the whole step before it is
+    differentiated, so that padding weighs nothing. ``seed_chance`` is called with
+    the place of each batch. -> losses [mini-batches] float64, their target tokens.
+    """
+    tokens = [count_targets(batch.targets) for batch in batches]
+    share = 1.0 / max(1, sum(tokens))
+    losses = []
+    for place, batch in enumerate(batches):
+        seed_chance(place)
+        loss = objective(*to_device(batch, device))
+        (loss * share).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach().double())
+    return torch.stack(losses), tokens
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale all gradients so that their overall 2-norm is at most ``limit``.
+
+    -> the norm before clipping, a scalar on the device. A norm that is not finite
+    makes the gradients so, too: whoever calls must then not apply them.
+    """
+    return nn.utils.clip_grad_norm_(parameters, limit)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the rate of each group to ``factor`` times its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor

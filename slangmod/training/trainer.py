@@ -1,0 +1,242 @@
+"""The recipe: steps until it is enough, looking up now and then."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from slangmod.data.dataset import TokenDataset
+from slangmod.optim.schedules import Schedule
+from slangmod.training.evaluate import Evaluator
+from slangmod.training.events import Callback, EpochDone, TrainingDone
+from slangmod.training.feed import Feed
+from slangmod.training.guard import Guard
+from slangmod.training.ledger import Ledger
+from slangmod.training.state import TrainState
+from slangmod.training.step import (
+    Objective,
+    StepResult,
+    accumulate_gradients,
+    clip_gradients,
+    set_learning_rate,
+)
+from slangmod.training.stopping import Patience
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run has had enough."""
+
+    max_epochs: int
+    max_steps: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended."""
+
+    reason: str
+    """max_epochs, max_steps, max_time, patience or interrupted"""
+    patience: Patience
+    """what all evaluations have shown, the last included"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Takes optimizer steps, evaluates and saves where it is due, until the end."""
+
+    objective: Objective
+    evaluator: Evaluator
+    schedule: Schedule
+    limits: Limits
+    step_freq: int
+    clip_grad: float
+    cb_freq: int
+    eval_freq: int | None
+    save_freq: int | None
+    seed_chance: Callable[[int], None]
+    """fixes the dropout of a mini-batch of the run"""
+    save: Callable[[TrainState], None]
+    clock: Callable[[], float]
+    stop_requested: Callable[[], bool]
+    tell: Callback
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def fit(
+        self, state: TrainState, train: TokenDataset, test: TokenDataset
+    ) -> Outcome:
+        """Train until a limit is reached, patience runs out, or a stop is requested.
+
+        When it ends, the best state is the checkpoint of ``patience.best_step``.
+        """
+        guard = Guard(state.optimizer, self.device)
+        ledger = self.open_ledger(state, guard, train)
+        state.model.train()
+        with Feed(train, self.device) as feed:
+            while True:
+                if self.evaluation_due(state, train):
+                    ledger.flush()
+                    if not self.evaluate(state, test, ledger):
+                        break
+                if self.checkpoint_due(state, train):
+                    ledger.flush()
+                    state.counters.saved_batch = state.counters.batch
+                    self.save(state)
+                    ledger.pass_time()
+                if reason := self.reason_to_end(state, train):
+                    return self.end(reason, state, test, ledger)
+                if self.stop_requested():
+                    break
+                self.take_step(state, train, feed, guard, ledger)
+        ledger.flush()
+        self.save(state)
+        return Outcome("interrupted", state.patience)
+
+    def take_step(
+        self,
+        state: TrainState,
+        train: TokenDataset,
+        feed: Feed,
+        guard: Guard,
+        ledger: Ledger,
+    ) -> None:
+        """One optimizer step over the next ``step_freq`` mini-batches of the epoch."""
+        counters = state.counters
+        begin = counters.batch
+        epoch, _ = train.locate(begin)
+        size = min(self.step_freq, train.batches_until(epoch) - begin)
+        ledger.begin(epoch)
+        batches = [feed.batch(begin + place) for place in range(size)]
+        losses, tokens = accumulate_gradients(
+            self.objective,
+            batches,
+            self.device,
+            lambda place: self.seed_chance(begin + place),
+        )
+        norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
+        result = StepResult(losses, tokens, norm)
+        factor = self.schedule(begin)
+        set_learning_rate(state.optimizer, factor)
+        guard.take_step(result, counters.step + 1, begin + size)
+        state.optimizer.zero_grad(set_to_none=True)
+        ledger.enter(result, state.optimizer.param_groups[0]["lr"])
+
+    def evaluate(self, state: TrainState, test: TokenDataset, ledger: Ledger) -> bool:
+        """Look at the test split, where it is due; False if it was interrupted."""
+        patience = self.look(state, test, ledger)
+        if patience is None:
+            return False
+        state.patience = patience
+        state.counters.evaluated_batch = state.counters.batch
+        state.counters.evaluated_step = state.counters.step
+        return True
+
+    def look(
+        self, state: TrainState, test: TokenDataset, ledger: Ledger
+    ) -> Patience | None:
+        """Evaluate, tell, and return what is known then; None if interrupted."""
+        counters = state.counters
+        score = self.evaluator.loss(state.model, test)
+        ledger.pass_time()
+        if score is None:
+            return None
+        patience = state.patience.after(counters.step, counters.epoch, score.mean)
+        self.tell(
+            EpochDone(
+                counters.epoch,
+                counters.step,
+                counters.tokens,
+                ledger.epoch_loss,
+                score.mean,
+                counters.learning_rate or 0.0,
+                counters.seconds,
+                patience.best_step == counters.step,
+            )
+        )
+        return patience
+
+    def end(
+        self, reason: str, state: TrainState, test: TokenDataset, ledger: Ledger
+    ) -> Outcome:
+        """Save, and evaluate what has been learnt since the last evaluation.
+
+        What is saved knows nothing of that last look, so that a run with larger
+        limits goes on from it as if it had never ended.
+        """
+        ledger.close()
+        self.save(state)
+        patience: Patience | None = state.patience
+        if state.counters.evaluated_batch < state.counters.batch:
+            patience = self.look(state, test, ledger)
+        if patience is None:
+            return Outcome("interrupted", state.patience)
+        self.tell(
+            TrainingDone(
+                reason,
+                state.counters.step,
+                state.counters.epoch,
+                patience.best_step,
+                patience.best_loss,
+            )
+        )
+        return Outcome(reason, patience)
+
+    def reason_to_end(self, state: TrainState, train: TokenDataset) -> str | None:
+        """Which limit has been reached, if any."""
+        counters, limits = state.counters, self.limits
+        if counters.batch >= train.batches_until(limits.max_epochs):
+            return "max_epochs"
+        if limits.max_steps is not None and counters.step >= limits.max_steps:
+            return "max_steps"
+        if limits.max_seconds is not None and counters.seconds >= limits.max_seconds:
+            return "max_time"
+        if state.patience.exhausted and self.epoch_ended(state, train):
+            return "patience"
+        return None
+
+    def epoch_ended(self, state: TrainState, train: TokenDataset) -> bool:
+        """Whether the last mini-batch was the last of its epoch."""
+        return state.counters.batch == train.batches_until(state.counters.epoch)
+
+    def evaluation_due(self, state: TrainState, train: TokenDataset) -> bool:
+        """Every ``eval_freq`` mini-batches; unset, at the end of each epoch."""
+        counters = state.counters
+        if counters.evaluated_batch == counters.batch:
+            return False
+        if self.eval_freq is None:
+            return self.epoch_ended(state, train)
+        return passed(self.eval_freq, counters.evaluated_batch, counters.batch)
+
+    def checkpoint_due(self, state: TrainState, train: TokenDataset) -> bool:
+        """Each epoch, every ``save_freq`` mini-batches, and whatever is best so far."""
+        counters = state.counters
+        if counters.saved_batch == counters.batch:
+            return False
+        freq = self.save_freq
+        return (
+            self.epoch_ended(state, train)
+            or state.patience.best_step == counters.step
+            or (freq is not None and passed(freq, counters.saved_batch, counters.batch))
+        )
+
+    def open_ledger(
+        self, state: TrainState, guard: Guard, train: TokenDataset
+    ) -> Ledger:
+        """The books of the run, with how many mini-batches are planned."""
+        planned = train.batches_until(self.limits.max_epochs)
+        if self.limits.max_steps is not None:
+            planned = min(planned, self.limits.max_steps * self.step_freq)
+        return Ledger(
+            state,
+            guard,
+            cb_freq=self.cb_freq,
+            planned=planned,
+            tell=self.tell,
+            clock=self.clock,
+        )
+
+
+def passed(freq: int, before: int, now: int) -> bool:
+    """Whether a multiple of ``freq`` lies in ``before + 1 .. now``."""
+    return now // freq > before // freq
