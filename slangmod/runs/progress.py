@@ -70,7 +70,7 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         """Move the bar, or change the numbers beside it."""
         if isinstance(event, Progress):
-            bar = self._bar or self._opened(event)
+            bar = self._opened(event) if self._bar is None else self._bar
             bar.total = event.batches
             bar.update(event.batch - bar.n)
         elif isinstance(event, StepDone) and self._bar is not None:

@@ -1,0 +1,76 @@
+"""Reading steps.csv and epochs.csv, also while they grow.
+
+A row that is torn, or does not fit the header, is passed over; an empty cell is nan.
+Columns are arrays of doubles, so a million rows cost eight megabytes a column.
+"""
+
+import math
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Series:
+    """The columns of one table; ``refresh`` reads only what is new."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns: dict[str, array[float]] = {}
+        self._names = tuple(columns)
+        self._forget()
+
+    def __getitem__(self, column: str) -> "array[float]":
+        """All numbers of ``column``, oldest first."""
+        return self.columns[column]
+
+    def __len__(self) -> int:
+        """Rows read so far."""
+        return len(self.columns[self._names[0]])
+
+    def refresh(self) -> bool:
+        """Read rows added since the last call; whether anything changed.
+
+        A file that shrank, as a resumed run makes it, is read anew.
+        """
+        try:
+            if self.path.stat().st_size < self._position:
+                self._forget()
+            with self.path.open("rb") as stream:
+                stream.seek(self._position)
+                content = stream.read()
+        except OSError:
+            return False
+        whole = content[: content.rfind(b"\n") + 1]
+        self._position += len(whole)
+        for line in whole.decode("utf-8", "replace").splitlines():
+            self._take(line.split(","))
+        return bool(whole)
+
+    def last(self, column: str) -> float | None:
+        """The newest number of ``column``, None where there is none."""
+        values = self.columns[column]
+        return values[-1] if values and not math.isnan(values[-1]) else None
+
+    def _forget(self) -> None:
+        self._position = 0
+        self._header: list[str] | None = None
+        self.columns = {name: array("d") for name in self._names}
+
+    def _take(self, cells: list[str]) -> None:
+        if self._header is None:
+            self._header = cells
+        elif len(cells) == len(self._header):
+            try:
+                row = [float(cell) if cell else math.nan for cell in cells]
+            except ValueError:
+                return
+            known = dict(zip(self._header, row, strict=True))
+            for name, values in self.columns.items():
+                values.append(known.get(name, math.nan))
+
+
+def read_series(path: Path, columns: Sequence[str]) -> Series:
+    """The table at ``path`` as it is now; no rows where there is no file."""
+    series = Series(path, columns)
+    series.refresh()
+    return series
