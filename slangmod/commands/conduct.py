@@ -1,0 +1,159 @@
+"""A run from its first step (or its last checkpoint) to its summary."""
+
+import logging
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slangmod.commands.recording import Recording
+from slangmod.commands.session import Choices, Session, about_run, build_trainer
+from slangmod.commands.signals import Signals
+from slangmod.data.dataset import dataset_of
+from slangmod.data.shards import Encodings
+from slangmod.errors import StoppedError
+from slangmod.model.folder import save_model
+from slangmod.runs.directory import RunDir
+from slangmod.runs.environment import environment
+from slangmod.runs.summary import write_summary
+from slangmod.training.checkpoint import (
+    checkpoint_path,
+    load_weights,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from slangmod.training.evaluate import Evaluator, Score
+from slangmod.training.state import TrainState
+from slangmod.training.step import Objective
+from slangmod.training.trainer import Outcome
+
+LOG = logging.getLogger(__name__)
+
+STOPPED, FAILED = UNFINISHED = ("stopped", "failed")
+"""Reasons of an outcome that is not the end of a run."""
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Trains one run, saves it where it is due, and writes down how it ended."""
+
+    run: RunDir
+    session: Session
+    encodings: Encodings
+    choices: Choices
+    objective: Objective
+    recording: Recording
+    signals: Signals
+    tokenizer: Path
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, and remove those that are no longer needed."""
+        self.recording.sync()
+        about = about_run(self.session.settings, self.encodings, self.choices)
+        save_checkpoint(self.run.checkpoints, state, about)
+        keep = self.session.settings.checkpoint.keep
+        prune_checkpoints(self.run.checkpoints, keep, state.patience.best_step)
+
+    def conduct(self) -> None:
+        """Train to the end, keep the best model, validate it, write the summary.
+
+        However training ends short of a kill, there is a summary that says so.
+        """
+        state = self.session.state
+        try:
+            outcome = self.train()
+            score = self.keep_best(outcome)
+        except StoppedError as stop:
+            self.summarize({"reason": STOPPED, "message": str(stop)}, None)
+            raise
+        except Exception as error:
+            self.summarize({"reason": FAILED, "message": str(error)}, None)
+            raise
+        best = {
+            "best_step": outcome.patience.best_step,
+            "best_test_loss": outcome.patience.best_loss,
+        }
+        self.summarize({"reason": outcome.reason, **best}, score)
+        LOG.info(
+            "validation of step %d: loss %.4f | perplexity %.2f | bits per byte %.4f "
+            "| accuracy %.4f",
+            outcome.patience.best_step,
+            score.loss,
+            score.perplexity,
+            score.bits_per_byte,
+            score.accuracy,
+        )
+        LOG.info("%d steps, %s", state.counters.step, self.run.root)
+
+    def train(self) -> Outcome:
+        """Train until a limit, or a signal, which raises StoppedError."""
+        trainer = build_trainer(
+            self.session,
+            self.objective,
+            save=self.save,
+            signals=self.signals,
+            tell=self.recording,
+        )
+        outcome = trainer.fit(
+            self.session.state, self.session.train, self.session.test
+        )
+        if outcome.reason == "interrupted":
+            raise self.stopped()
+        return outcome
+
+    def keep_best(self, outcome: Outcome) -> Score:
+        """Validate the best model and put it into the run's ``model/`` folder."""
+        settings, state = self.session.settings, self.session.state
+        best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
+        load_weights(best, state.model)
+        evaluator = Evaluator(
+            self.session.device, settings.data.precision, self.signals.requested
+        )
+        validation = dataset_of(self.encodings, settings, "validation")
+        table = torch.from_numpy(self.encodings.token_bytes())
+        score = evaluator.score(state.model, validation, table)
+        if score is None:
+            raise self.stopped()
+        save_model(self.run.model, state.model, self.tokenizer)
+        return score
+
+    def stopped(self) -> StoppedError:
+        """What to raise when a signal has ended training and all is saved."""
+        return self.signals.stopped(f"step {self.session.state.counters.step}")
+
+    def summarize(self, outcome: Mapping[str, Any], score: Score | None) -> None:
+        """Write summary.toml."""
+        counters = self.session.state.counters
+        patience = self.session.state.patience
+        known = {
+            "steps": counters.step,
+            "epochs": counters.epoch,
+            "best_step": patience.best_step,
+            "best_test_loss": patience.best_loss,
+        }
+        write_summary(
+            self.run.summary,
+            {"reason": None, **known, **outcome},
+            asdict(score) if score else {},
+            environment(self.choices.device, self.choices.threads)
+            | {"compiled": self.choices.compiled}
+            | {"deterministic": self.choices.deterministic},
+            {
+                "seconds": counters.seconds,
+                "tokens": counters.tokens,
+                "tokens_per_second": counters.tokens / max(counters.seconds, 1e-9),
+                "peak_memory_bytes": peak_memory(self.session.device),
+            },
+        )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes in use so far: of the GPU where it trains there, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

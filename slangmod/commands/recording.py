@@ -1,0 +1,69 @@
+"""Everything that watches a run: its log, its tables, its progress on the terminal."""
+
+import logging
+import sys
+from types import TracebackType
+from typing import Self
+
+from slangmod.runs.directory import RunDir
+from slangmod.runs.logfile import RunLog
+from slangmod.runs.progress import LogLines, open_progress
+from slangmod.runs.recorders import EpochsCsv, StepsCsv
+from slangmod.training.events import Event
+from slangmod.training.state import Counters
+
+
+class Recording:
+    """Hands each event to the tables, the log and the bar of one run."""
+
+    def __init__(self, run: RunDir, log: RunLog, show_bar: bool) -> None:
+        self._log = log
+        log.open(run.log)
+        self._tables = (StepsCsv(run.steps), EpochsCsv(run.epochs))
+        self._progress = open_progress(show_bar, sys.stderr)
+        self._watchers = (*self._tables, LogLines(), self._progress)
+
+    def __enter__(self) -> Self:
+        """Use as a context, which lets go of all files."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the tables and leave the bar as it is."""
+        self._progress.close()
+        for table in self._tables:
+            table.close()
+
+    def __call__(self, event: Event) -> None:
+        """Tell all watchers."""
+        for watcher in self._watchers:
+            watcher(event)
+
+    def go_back_to(self, counters: Counters) -> None:
+        """Drop the rows that were written after the checkpoint with ``counters``."""
+        steps, epochs = self._tables
+        steps.cut_after(counters.logged_batch)
+        epochs.cut_after(counters.evaluated_step)
+
+    def sync(self) -> None:
+        """Make durable what has been recorded; belongs before each checkpoint."""
+        for table in self._tables:
+            table.sync()
+        self._log.sync()
+
+
+def attach_log(level: int) -> RunLog:
+    """A log that remembers what comes before its run has a folder."""
+    log = RunLog(level)
+    logging.getLogger("slangmod").addHandler(log)
+    return log
+
+
+def detach_log(log: RunLog) -> None:
+    """Stop recording and close the file."""
+    logging.getLogger("slangmod").removeHandler(log)
+    log.close()

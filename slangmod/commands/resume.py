@@ -1,0 +1,166 @@
+"""``slangmod resume``: a run goes on from its last sound checkpoint."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slangmod.commands import RESUME_MAY_CHANGE
+from slangmod.commands.call import Call
+from slangmod.commands.conduct import UNFINISHED, Conductor
+from slangmod.commands.existing import open_existing
+from slangmod.commands.recording import Recording, attach_log, detach_log
+from slangmod.commands.session import (
+    Choices,
+    Session,
+    build_trainer,
+    choices_of,
+    compile_step,
+    open_session,
+)
+from slangmod.commands.signals import Signals
+from slangmod.data.shards import Encodings, check_fresh
+from slangmod.errors import RunError, UserError
+from slangmod.files import sweep_asides
+from slangmod.runs.directory import RunDir
+from slangmod.runs.logfile import RunLog
+from slangmod.runs.summary import read_summary
+from slangmod.settings.levels import level_of
+from slangmod.settings.sections import Settings
+from slangmod.text.tokenizer import tokenizer_path
+from slangmod.training.checkpoint import load_checkpoint, newest_sound, read_about
+from slangmod.training.device import choose_device, reproducible
+from slangmod.training.state import TrainState
+
+LOG = logging.getLogger(__name__)
+
+
+def run(call: Call) -> None:
+    """Continue a run where it stopped; one that ended is left alone."""
+    folder, settings = open_existing(call)
+    log = attach_log(level_of(settings.log_level))
+    try:
+        with Signals() as signals, folder.lock():
+            sweep_asides(folder.checkpoints)
+            checkpoint = newest_sound(folder.checkpoints)
+            about = read_about(checkpoint)
+            encodings = check_fresh(settings)
+            refuse_changes(folder, about, settings, encodings)
+            signals.arm()
+            carry_on(folder, settings, encodings, checkpoint, about, signals, log)
+    finally:
+        detach_log(log)
+
+
+def refuse_changes(
+    folder: RunDir, about: Mapping[str, Any], settings: Settings, encodings: Encodings
+) -> None:
+    """Raise UserError, listing them, if inputs are not what the run began with."""
+    then, now = flat(about["settings"]), flat(settings.model_dump(mode="json"))
+    problems = [
+        f"{folder.config}: {key} is now {now.get(key)!r}, the run has {then.get(key)!r}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key) and not may_change(key)
+    ]
+    if about["tokenizer_sha256"] != encodings.manifest.tokenizer_sha256:
+        problems.append("the tokenizer is not the one that the run began with")
+    if about["data_sha256"] != encodings.fingerprint():
+        problems.append("the encodings are not those that the run began with")
+    if problems:
+        raise UserError(*(f"{problem}; start another run" for problem in problems))
+
+
+def may_change(key: str) -> bool:
+    """Whether ``resume`` may go on with another value of the setting ``key``."""
+    return any(key == name or key.startswith(f"{name}.") for name in RESUME_MAY_CHANGE)
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{prefix}{key}.")
+        else:
+            values[prefix + key] = value
+    return values
+
+
+def carry_on(
+    folder: RunDir,
+    settings: Settings,
+    encodings: Encodings,
+    checkpoint: Path,
+    about: Mapping[str, Any],
+    signals: Signals,
+    log: RunLog,
+) -> None:
+    """Load the checkpoint and train from there, under the choices of the run."""
+    choices = choices_of(about)
+    device = choose_device(choices.device)
+    with reproducible(choices.deterministic, choices.threads):
+        session = open_session(settings, encodings, device)
+        load_checkpoint(checkpoint, session.state)
+        if has_ended(session, signals) and is_summed_up(folder, session.state):
+            tell_outcome(folder)
+            return
+        objective = session.objective
+        if choices.compiled:
+            objective, compiled = compile_step(session)
+            if not compiled:
+                raise RunError(
+                    "the run was compiled, and cannot be here: its bits would differ"
+                )
+        LOG.info("run '%s' goes on from %s", folder.name, checkpoint.name)
+        LOG.info(choices.promise())
+        with Recording(folder, log, settings.progress) as recording:
+            recording.go_back_to(session.state.counters)
+            Conductor(
+                folder,
+                session,
+                encodings,
+                choices,
+                objective,
+                recording,
+                signals,
+                tokenizer_path(settings),
+            ).conduct()
+
+
+def has_ended(session: Session, signals: Signals) -> bool:
+    """Whether the run's own rules have ended it."""
+
+    def nothing(_: TrainState) -> None:
+        """A run that is only looked at is not saved."""
+
+    trainer = build_trainer(
+        session,
+        session.objective,
+        save=nothing,
+        signals=signals,
+        tell=lambda event: None,
+    )
+    return trainer.reason_to_end(session.state, session.train) is not None
+
+
+def is_summed_up(folder: RunDir, state: TrainState) -> bool:
+    """Whether the summary and the model are those of the run as it now stands."""
+    outcome = read_summary(folder.summary).get("outcome", {})
+    ended = outcome.get("reason") not in (None, *UNFINISHED)
+    return ended and outcome.get("steps") == state.counters.step
+
+
+def tell_outcome(folder: RunDir) -> None:
+    """Say how a run ended that has nothing left to do."""
+    outcome = read_summary(folder.summary).get("outcome", {})
+    LOG.info(
+        "run '%s' has ended (%s) after %s steps; best test loss %s at step %s; "
+        "a larger train.max_epochs or train.max_steps goes on",
+        folder.name,
+        outcome.get("reason"),
+        outcome.get("steps"),
+        outcome.get("best_test_loss"),
+        outcome.get("best_step"),
+    )

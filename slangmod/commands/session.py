@@ -1,0 +1,195 @@
+"""Puts a training run together: data, model, optimizer, trainer, and their state."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slangmod.commands.signals import Signals
+from slangmod.data.dataset import TokenDataset, dataset_of
+from slangmod.data.shards import Encodings
+from slangmod.model import build_model
+from slangmod.optim import build_optimizer, build_schedule
+from slangmod.settings.derived import seconds_of
+from slangmod.settings.sections import Settings
+from slangmod.training.chance import seed_batch, seed_initialisation
+from slangmod.training.compiling import (
+    PAYS_AFTER,
+    compiled_or_eager,
+    estimated_seconds,
+)
+from slangmod.training.device import autocast
+from slangmod.training.evaluate import Evaluator
+from slangmod.training.events import Callback
+from slangmod.training.feed import to_device
+from slangmod.training.loss import cross_entropy_sum
+from slangmod.training.state import TrainState
+from slangmod.training.step import Objective
+from slangmod.training.stopping import Patience
+from slangmod.training.trainer import Limits, Trainer
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the program chose at the start of a run, and keeps when it resumes."""
+
+    device: str
+    threads: int
+    compiled: bool
+    deterministic: bool
+
+    def promise(self) -> str:
+        """One line: what was chosen, and whether a resumed run is bit-exact."""
+        how = "compiled" if self.compiled else "uncompiled"
+        exact = (
+            "a resumed run ends with the same bits"
+            if self.deterministic
+            else "not bit-exact when resumed (deterministic = true makes it so)"
+        )
+        return f"training on {self.device}, {self.threads} threads, {how}; {exact}"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run in memory: its state, its data, and how its step is computed."""
+
+    settings: Settings
+    device: torch.device
+    state: TrainState
+    train: TokenDataset
+    test: TokenDataset
+    objective: Objective
+
+    def planned_batches(self) -> int:
+        """Mini-batches until a limit of epochs or steps is reached."""
+        limits = self.settings.train
+        planned = self.train.batches_until(limits.max_epochs)
+        if limits.max_steps is None:
+            return planned
+        return min(planned, limits.max_steps * limits.step_freq)
+
+
+def new_state(settings: Settings, vocab: int, device: torch.device) -> TrainState:
+    """A model with fresh weights on ``device``, and its optimizer."""
+    seed_initialisation(settings.seed)
+    model = build_model(settings, vocab).to(device)
+    return TrainState(
+        model,
+        build_optimizer(settings, model),
+        patience=Patience(settings.train.patience),
+        sums=torch.zeros(3, dtype=torch.float64, device=device),
+    )
+
+
+def open_session(
+    settings: Settings, encodings: Encodings, device: torch.device
+) -> Session:
+    """Everything a run needs before its first step, on ``device``."""
+    state = new_state(settings, encodings.manifest.vocab, device)
+    train = dataset_of(encodings, settings, "train")
+    test = dataset_of(encodings, settings, "test")
+    objective = build_objective(settings, state, device)
+    return Session(settings, device, state, train, test, objective)
+
+
+def build_objective(
+    settings: Settings, state: TrainState, device: torch.device
+) -> Objective:
+    """Sum of the training losses of a batch as a function of inputs and targets."""
+    precision, smoothing = settings.data.precision, settings.train.label_smoothing
+    model = state.model
+
+    def objective(inputs: Tensor, targets: Tensor) -> Tensor:
+        with autocast(device, precision):
+            logits = model(inputs)
+        return cross_entropy_sum(logits, targets, smoothing)
+
+    return objective
+
+
+def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
+    """The step to train with, compiled if that is ``wanted``, pays, and works."""
+    settings = session.settings
+    if not wanted:
+        return session.objective, False
+    seconds = estimated_seconds(
+        session.device.type,
+        sum(parameter.numel() for parameter in session.state.model.parameters()),
+        settings.model.n_layers,
+        session.planned_batches(),
+        settings.train.batch_size * settings.data.seq_len,
+    )
+    if seconds < PAYS_AFTER:
+        LOG.info("so short a training is over before compiling pays: uncompiled")
+        return session.objective, False
+    return compile_step(session)
+
+
+def compile_step(session: Session) -> tuple[Objective, bool]:
+    """The compiled step, tried on the first batch; the eager one if that fails."""
+    LOG.info("compiling the training step")
+    session.state.model.train()
+    batch = to_device(session.train.batch(0), session.device)
+    return compiled_or_eager(
+        session.objective, batch, session.state.model.parameters()
+    )
+
+
+def build_trainer(
+    session: Session,
+    objective: Objective,
+    *,
+    save: Callable[[TrainState], None],
+    signals: Signals,
+    tell: Callback,
+) -> Trainer:
+    """The trainer that ``[train]`` and ``[checkpoint]`` describe."""
+    settings = session.settings
+    train = settings.train
+    limits = Limits(
+        train.max_epochs,
+        train.max_steps,
+        None if train.max_time is None else seconds_of(train.max_time),
+    )
+    return Trainer(
+        objective=objective,
+        evaluator=Evaluator(
+            session.device, settings.data.precision, signals.requested
+        ),
+        schedule=build_schedule(settings),
+        limits=limits,
+        step_freq=train.step_freq,
+        clip_grad=train.clip_grad,
+        cb_freq=train.cb_freq,
+        eval_freq=train.eval_freq,
+        save_freq=settings.checkpoint.every,
+        seed_chance=lambda position: seed_batch(settings.seed, position),
+        save=save,
+        clock=time.monotonic,
+        stop_requested=signals.requested,
+        tell=tell,
+        device=session.device,
+    )
+
+
+def about_run(
+    settings: Settings, encodings: Encodings, choices: Choices
+) -> dict[str, Any]:
+    """What a checkpoint remembers beside the state: inputs, settings and choices."""
+    return {
+        "choices": asdict(choices),
+        "tokenizer_sha256": encodings.manifest.tokenizer_sha256,
+        "data_sha256": encodings.fingerprint(),
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def choices_of(about: Mapping[str, Any]) -> Choices:
+    """The choices that a checkpoint remembers."""
+    return Choices(**about["choices"])

@@ -1,0 +1,118 @@
+"""``slangmod train``: a run from scratch."""
+
+import logging
+from datetime import datetime
+
+import torch
+
+from slangmod.commands import resume
+from slangmod.commands.call import Call
+from slangmod.commands.conduct import Conductor
+from slangmod.commands.recording import Recording, attach_log, detach_log
+from slangmod.commands.session import Choices, Session, choose_step, open_session
+from slangmod.commands.signals import Signals
+from slangmod.data.shards import Encodings, check_fresh
+from slangmod.errors import UserError
+from slangmod.files import write_text
+from slangmod.runs.directory import RunDir, new_name
+from slangmod.runs.logfile import RunLog
+from slangmod.settings.levels import level_of
+from slangmod.settings.sections import Settings
+from slangmod.settings.show import run_config
+from slangmod.text.tokenizer import tokenizer_path
+from slangmod.training.device import choose_device, reproducible
+
+LOG = logging.getLogger(__name__)
+
+
+def run(call: Call) -> None:
+    """Train a new run, or carry one on with ``--continue``."""
+    settings = call.settings
+    name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
+    folder = RunDir.of(settings.workdir, name)
+    if folder.has_checkpoints() and call.flags.get("continue"):
+        resume.run(call)
+        return
+    encodings = check_fresh(settings)
+    device = choose_device(settings.data.device)
+    make_room(folder, overwrite=bool(call.flags.get("overwrite")))
+    log = attach_log(level_of(settings.log_level))
+    try:
+        with Signals() as signals, folder.lock():
+            LOG.info("run '%s' in %s", name, folder.root)
+            config = run_config(call.resolved, name)
+            begin(folder, settings, config, encodings, device, signals, log)
+    finally:
+        detach_log(log)
+
+
+def make_room(folder: RunDir, *, overwrite: bool) -> None:
+    """Refuse a folder that holds checkpoints, or move it aside where that is asked."""
+    if not folder.has_checkpoints():
+        return
+    if not overwrite:
+        raise UserError(
+            f"run '{folder.name}' has checkpoints already: `slangmod resume --name "
+            f"{folder.name}` goes on with it, --overwrite moves it aside, another "
+            "--name leaves it alone"
+        )
+    LOG.info("the old run was moved to %s", folder.set_aside().root)
+
+
+def begin(
+    folder: RunDir,
+    settings: Settings,
+    config: str,
+    encodings: Encodings,
+    device: torch.device,
+    signals: Signals,
+    log: RunLog,
+) -> None:
+    """Choose, save step 0, and train."""
+    threads = settings.threads or torch.get_num_threads()
+    deterministic = settings.deterministic or device.type == "cpu"
+    with reproducible(deterministic, threads):
+        session = open_session(settings, encodings, device)
+        describe(session)
+        objective, compiled = choose_step(session, settings.model.compile)
+        choices = Choices(str(device), threads, compiled, deterministic)
+        LOG.info(choices.promise())
+        write_text(folder.config, config)
+        with Recording(folder, log, settings.progress) as recording:
+            conductor = Conductor(
+                folder,
+                session,
+                encodings,
+                choices,
+                objective,
+                recording,
+                signals,
+                tokenizer_path(settings),
+            )
+            conductor.save(session.state)
+            signals.arm()
+            conductor.conduct()
+
+
+def describe(session: Session) -> None:
+    """Say what is going to be trained, and warn of a warmup that never ends."""
+    train = session.settings.train
+    parameters = sum(p.numel() for p in session.state.model.parameters())
+    planned = session.planned_batches()
+    LOG.info(
+        "%s parameters; %d mini-batches an epoch, at most %d in all",
+        f"{parameters:,}".replace(",", " "),
+        session.train.batches_in(1),
+        planned,
+    )
+    if train.warmup > planned:
+        reached = train.learning_rate * planned / train.warmup
+        LOG.warning(
+            "train.warmup = %d is longer than the planned %d mini-batches: the rate "
+            "will reach %.3g of %.3g; --train.warmup %d would fit",
+            train.warmup,
+            planned,
+            reached,
+            train.learning_rate,
+            max(1, planned // 20),
+        )

@@ -1,0 +1,100 @@
+"""Batches are a pure function of (seed, position) and leave no row out."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from slangmod.data.dataset import IGNORE, TokenDataset
+from slangmod.data.rows import ConcatRows, PaddedRows
+
+
+def dataset(make_tokens, *, jitter=0, shuffle=False, size=103, batch=4, seq=5, seed=9):
+    tokens = make_tokens([list(range(40)), list(range(40, size))])
+    rows = ConcatRows(size, seq, seq)
+    return TokenDataset(tokens, rows, seq, batch, 65535, seed, jitter, shuffle)
+
+
+def test_rows_of_the_stream_in_order(make_tokens) -> None:
+    data = dataset(make_tokens)
+    batch = data.batch(0)
+    assert batch.inputs.dtype == batch.targets.dtype == torch.int64
+    assert batch.inputs.shape == batch.targets.shape == (4, 5)
+    assert batch.inputs.flatten().tolist() == list(range(20))
+    assert batch.targets.flatten().tolist() == list(range(1, 21))
+
+
+def test_a_short_last_batch_is_filled_with_ignored_rows(make_tokens) -> None:
+    data = dataset(make_tokens)
+    assert data.batches_in(1) == 6
+    last = data.batch(5)
+    assert last.inputs.shape == (4, 5)
+    assert last.targets[0].tolist() == [101, 102, IGNORE, IGNORE, IGNORE]
+    assert (last.targets[1:] == IGNORE).all()
+
+
+@pytest.mark.parametrize("jitter", [0, 1, 7])
+def test_each_epoch_shows_each_token_once_but_the_first_few(
+    make_tokens, jitter: int
+) -> None:
+    data = dataset(make_tokens, jitter=jitter, shuffle=True)
+    for epoch in range(1, 8):
+        found = Counter()
+        for position in range(data.batches_until(epoch - 1), data.batches_until(epoch)):
+            targets = data.batch(position).targets
+            found.update(targets[targets != IGNORE].tolist())
+        assert set(found.values()) == {1}
+        missed = set(range(103)) - set(found)
+        assert missed == set(range(data.offset(epoch) + 1))
+        assert len(missed) <= max(1, jitter)
+
+
+def test_targets_follow_inputs(make_tokens) -> None:
+    data = dataset(make_tokens, jitter=7, shuffle=True)
+    for position in range(30):
+        inputs, targets = data.batch(position)
+        known = targets != IGNORE
+        assert (targets[known] == inputs[known] + 1).all()
+
+
+def test_a_batch_depends_on_seed_and_position_alone(make_tokens) -> None:
+    one = dataset(make_tokens, jitter=7, shuffle=True)
+    other = dataset(make_tokens, jitter=7, shuffle=True)
+    forwards = [one.batch(position) for position in range(40)]
+    backwards = [other.batch(position) for position in reversed(range(40))][::-1]
+    for a, b in zip(forwards, backwards, strict=True):
+        assert torch.equal(a.inputs, b.inputs)
+        assert torch.equal(a.targets, b.targets)
+    elsewhere = dataset(make_tokens, jitter=7, shuffle=True, seed=10)
+    assert not torch.equal(elsewhere.batch(0).inputs, forwards[0].inputs)
+
+
+def test_rows_are_shuffled_one_by_one_not_as_batches(make_tokens) -> None:
+    data = dataset(make_tokens, shuffle=True, size=401)
+    companies = [
+        frozenset(row[0] for row in data.batch(position).inputs.tolist())
+        for position in range(2 * data.batches_in(1))
+    ]
+    assert len(set(companies)) == len(companies)
+
+
+def test_positions_find_their_epoch(make_tokens) -> None:
+    data = dataset(make_tokens, jitter=7, shuffle=True)
+    position = 0
+    for epoch in range(1, 6):
+        for place in range(data.batches_in(epoch)):
+            assert data.locate(position) == (epoch, place)
+            position += 1
+
+
+def test_padded_documents_never_share_a_row(make_tokens) -> None:
+    tokens = make_tokens([[1, 1, 1, 0, 2, 2, 0, 3, 0]])
+    rows = PaddedRows(torch.tensor([4, 7, 9]).numpy(), 5, 5)
+    data = TokenDataset(tokens, rows, 5, 3, 0, 1)
+    inputs, targets = data.batch(0)
+    assert inputs.tolist() == [[1, 1, 1, 0, 0], [2, 2, 0, 0, 0], [3, 0, 0, 0, 0]]
+    assert targets.tolist() == [
+        [1, 1, 0, IGNORE, IGNORE],
+        [2, 0, IGNORE, IGNORE, IGNORE],
+        [0, IGNORE, IGNORE, IGNORE, IGNORE],
+    ]
