@@ -34,11 +34,11 @@ def open_progress(show_bar: bool, stream: TextIO) -> "ProgressBar | ProgressLine
 
 
 def short_count(number: float) -> str:
-    """At most four signs: 7, 999, 9.4k, 41k, 1.2M."""
+    """At most four signs: 7, 999, 1k, 9.4k, 41k, 1.2M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size * 0.9995:
-            scaled = number / size
-            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
+            digits = 1 if number < size * 9.95 else 0
+            return f"{number / size:.{digits}f}".removesuffix(".0") + letter
     return f"{number:.0f}"
 
 

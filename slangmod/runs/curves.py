@@ -1,0 +1,147 @@
+"""The curves of a run, ready to be drawn: thinned, smoothed, free of holes."""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slangmod.runs.directory import RunDir
+from slangmod.runs.recorders import EPOCH_COLUMNS, STEP_COLUMNS
+from slangmod.runs.series import Series
+
+Numbers = npt.NDArray[np.float64]
+Axis = Literal["step", "tokens"]
+AXES: dict[Axis, str] = {"step": "optimizer steps", "tokens": "target tokens"}
+
+MOST_POINTS = 2000
+"""More than that cannot be told apart in a picture."""
+
+SMOOTHING = 0.02
+"""Share of a run over which the smoothed curve is averaged."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points from left to right."""
+
+    x: Numbers
+    y: Numbers
+
+    def __len__(self) -> int:
+        """Number of points."""
+        return len(self.x)
+
+    def thinned(self, points: int = MOST_POINTS) -> "Curve":
+        """At most ``points`` points, each the mean of its neighbourhood."""
+        if len(self) <= points:
+            return self
+        starts = np.linspace(0, len(self), points, endpoint=False).astype(int)
+        counts = np.diff(np.append(starts, len(self)))
+        return Curve(
+            np.add.reduceat(self.x, starts) / counts,
+            np.add.reduceat(self.y, starts) / counts,
+        )
+
+    def smoothed(self, share: float = SMOOTHING) -> "Curve":
+        """The mean over a window of ``share`` of all points around each.
+
+        At the start, where losses fall steeply, the window narrows on both sides.
+        """
+        half = int(len(self) * share / 2)
+        if half == 0:
+            return self
+        sums = np.concatenate(([0.0], np.cumsum(self.y)))
+        places = np.arange(len(self))
+        starts = np.maximum(places - half, 0)
+        ends = np.minimum(places + np.minimum(places, half) + 1, len(self))
+        return Curve(self.x, (sums[ends] - sums[starts]) / (ends - starts))
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """What there is to draw of one run; any curve may be empty."""
+
+    name: str
+    train: Curve
+    """Training loss as logged, thinned, in nats per token."""
+    test: Curve
+    """Test loss of each evaluation, in nats per token."""
+    rate: Curve
+    """Learning rate."""
+    best: tuple[float, float] | None
+    """Where the test loss was least, and what it was."""
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not (len(self.train) or len(self.test))
+
+
+class CurveReader:
+    """Reads the curves of a run again and again while it grows."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.steps = Series(run.steps, STEP_COLUMNS)
+        self.epochs = Series(run.epochs, EPOCH_COLUMNS)
+
+    def refresh(self) -> bool:
+        """Read what is new; whether there was anything."""
+        return self.steps.refresh() | self.epochs.refresh()
+
+    def curves(self, axis: Axis) -> RunCurves:
+        """The curves over optimizer steps or over target tokens."""
+        test = curve(self.epochs[axis], self.epochs["test_loss"])
+        least = int(np.argmin(test.y)) if len(test) else 0
+        return RunCurves(
+            self.run.name,
+            curve(self.steps[axis], self.steps["loss"]).thinned(),
+            test,
+            curve(self.steps[axis], self.steps["learning_rate"]).thinned(),
+            (float(test.x[least]), float(test.y[least])) if len(test) else None,
+        )
+
+
+def read_curves(run: RunDir, axis: Axis) -> RunCurves:
+    """The curves of ``run`` as they are now."""
+    reader = CurveReader(run)
+    reader.refresh()
+    return reader.curves(axis)
+
+
+def curve(x: "array[float]", y: "array[float]") -> Curve:
+    """The points whose both numbers are finite."""
+    places, values = np.array(x), np.array(y)
+    good = np.isfinite(places) & np.isfinite(values)
+    return Curve(places[good], values[good])
+
+
+def window(curves: Iterable[Curve]) -> tuple[float, float]:
+    """Lowest and highest number worth showing of ``curves``.
+
+    The first mini-batches start far above everything that matters later: of a curve
+    with many points, only what follows its first 4 % is sure to be shown.
+    """
+    seen = np.concatenate(
+        [curve.y[len(curve) // 25 if len(curve) >= 100 else 0 :] for curve in curves]
+        or [np.zeros(0)]
+    )
+    if not len(seen):
+        return 0.0, 1.0
+    low, high = float(seen.min()), float(seen.max())
+    margin = 0.05 * (high - low) or 0.1 * (abs(high) or 1.0)
+    return low - margin, high + margin
+
+
+def tick(number: float) -> str:
+    """A round count in full: 250, 1.25k, 2M.
+
+    >>> tick(1250)
+    '1.25k'
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"
