@@ -28,6 +28,15 @@ SECONDS_BETWEEN_LINES = (2.0, 60.0)
 """Plain lines come at every twentieth of the way, not more and not less often."""
 
 
+REASONS = {
+    "max_epochs": "all epochs are done",
+    "max_steps": "train.max_steps is reached",
+    "max_time": "train.max_time is over",
+    "patience": "the test loss has not got better for train.patience epochs",
+}
+"""Why training ends, in words."""
+
+
 def open_progress(show_bar: bool, stream: TextIO) -> "ProgressBar | ProgressLines":
     """A bar where ``stream`` is a terminal and one is wanted, plain lines elsewhere."""
     return ProgressBar(stream) if show_bar and stream.isatty() else ProgressLines()
@@ -177,7 +186,7 @@ class LogLines:
                 "best test loss %.4f at step %d",
                 event.steps,
                 event.epochs,
-                event.reason,
+                REASONS.get(event.reason, event.reason),
                 event.best_test_loss,
                 event.best_step,
             )

@@ -9,6 +9,9 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
+TAIL = 65536
+"""Bytes at the end of a table among which its last row is looked for."""
+
 
 class Series:
     """The columns of one table; ``refresh`` reads only what is new."""
@@ -67,6 +70,29 @@ class Series:
             known = dict(zip(self._header, row, strict=True))
             for name, values in self.columns.items():
                 values.append(known.get(name, math.nan))
+
+
+def last_row(path: Path) -> dict[str, float]:
+    """The newest whole row of a table by column, empty where there is none.
+
+    Only both ends of the file are read, however long it is; empty cells are left out.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = stream.readline().decode("utf-8", "replace").strip().split(",")
+            stream.seek(max(stream.tell(), path.stat().st_size - TAIL))
+            lines = stream.read().decode("utf-8", "replace").split("\n")[:-1]
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        cells = line.split(",")
+        if len(cells) == len(header):
+            try:
+                pairs = zip(header, cells, strict=True)
+                return {name: float(cell) for name, cell in pairs if cell}
+            except ValueError:
+                continue
+    return {}
 
 
 def read_series(path: Path, columns: Sequence[str]) -> Series:

@@ -54,7 +54,7 @@ class TrainingDone:
     """The end of training, whatever ended it."""
 
     reason: str
-    """In words that complete "stopped because"."""
+    """max_epochs, max_steps, max_time or patience."""
     steps: int
     epochs: int
     best_step: int

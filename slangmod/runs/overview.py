@@ -1,0 +1,98 @@
+"""What is known of a run, whatever became of it: for lists, tables and programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from slangmod.errors import DataError
+from slangmod.runs.directory import RunDir
+from slangmod.runs.series import last_row
+from slangmod.runs.summary import read_summary
+
+RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
+"""What a run may be: a process works on it; its own rules ended it; a signal or a kill
+did, and ``resume`` goes on; an error did."""
+
+WHOLE = ("epoch", "step", "batch", "tokens")
+"""Columns of counts."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One run at a glance; what is missing is empty."""
+
+    name: str
+    state: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    """The newest rows of steps.csv and epochs.csv."""
+    summary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    """What could not be read, and why."""
+
+    def table(self) -> dict[str, Any]:
+        """All of it as plain values, the tables of the summary beside the settings."""
+        about: dict[str, Any] = {"name": self.name, "state": self.state}
+        for part in ("outcome", "validation", "cost", "environment"):
+            about[part] = dict(self.summary.get(part, {}))
+        about["progress"] = dict(self.progress)
+        about["settings"] = dict(self.settings)
+        if self.problems:
+            about["problems"] = list(self.problems)
+        return about
+
+
+def overview(run: RunDir) -> Overview:
+    """Look at ``run``; nothing that is missing or broken there raises."""
+    problems: list[str] = []
+    settings: Mapping[str, Any] = {}
+    summary: Mapping[str, Mapping[str, Any]] = {}
+    try:
+        settings = read_config(run.config)
+    except DataError as error:
+        problems.extend(error.problems)
+    try:
+        summary = read_summary(run.summary)
+    except DataError as error:
+        problems.extend(error.problems)
+    return Overview(
+        run.name,
+        state_of(run, summary),
+        settings,
+        progress_of(run),
+        summary,
+        tuple(problems),
+    )
+
+
+def state_of(run: RunDir, summary: Mapping[str, Mapping[str, Any]]) -> str:
+    """Running, ended, stopped or failed."""
+    if run.in_use():
+        return RUNNING
+    reason = summary.get("outcome", {}).get("reason", STOPPED)
+    return reason if reason in (STOPPED, FAILED) else ENDED
+
+
+def progress_of(run: RunDir) -> dict[str, Any]:
+    """The newest row of steps.csv, with the newest losses of epochs.csv."""
+    row = last_row(run.steps)
+    evaluated = last_row(run.epochs)
+    row |= {name: evaluated[name] for name in ("test_loss",) if name in evaluated}
+    return {
+        name: int(value) if name in WHOLE and value.is_integer() else value
+        for name, value in row.items()
+    }
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The resolved settings of a run as nested tables.
+
+    Raises DataError if they cannot be read; whether they are possible is not asked.
+    """
+    try:
+        return tomli.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
