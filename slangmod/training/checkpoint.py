@@ -10,7 +10,6 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from slangmod import __version__
 from slangmod.errors import RunError
 from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
 from slangmod.training.state import TrainState
@@ -84,7 +84,7 @@ def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:
             }
             for name in names
         },
-        "versions": {name: version(name) for name in ("slangmod", "torch")},
+        "versions": {"slangmod": __version__, "torch": torch.__version__},
     }
 
 

@@ -1,0 +1,54 @@
+"""``slangmod evaluate``: how good the best model of a run is on one of its splits."""
+
+import logging
+import sys
+from dataclasses import asdict
+
+import tomli_w
+import torch
+
+from slangmod.commands.call import Call
+from slangmod.commands.existing import open_existing
+from slangmod.data.dataset import dataset_of
+from slangmod.data.shards import check_fresh
+from slangmod.errors import DataError
+from slangmod.model.folder import load_model
+from slangmod.runs.directory import RunDir
+from slangmod.settings.sections import Settings
+from slangmod.training.device import choose_device, reproducible
+from slangmod.training.evaluate import Evaluator, Score
+
+LOG = logging.getLogger(__name__)
+
+
+def run(call: Call) -> None:
+    """Print the figures of a split as TOML."""
+    folder, settings = open_existing(call)
+    split = str(call.flags.get("split") or "validation")
+    LOG.info("the %s split, by the best model of run '%s'", split, folder.name)
+    score = evaluate_run(folder, settings, split)
+    sys.stdout.write(tomli_w.dumps({split: asdict(score)}))
+
+
+def evaluate_run(folder: RunDir, settings: Settings, split: str) -> Score:
+    """Figures of ``split``, always over the same rows, without dropout or smoothing.
+
+    Raises DataError if the encodings are not those that the run was trained on.
+    """
+    encodings = check_fresh(settings)
+    device = choose_device(settings.data.device)
+    threads = settings.threads or torch.get_num_threads()
+    with reproducible(settings.deterministic or device.type == "cpu", threads):
+        model = load_model(folder.model).to(device)
+        if model.config["vocab"] != encodings.manifest.vocab:
+            raise DataError(
+                f"{folder.model}: knows {model.config['vocab']} tokens, the encodings "
+                f"have {encodings.manifest.vocab}; they are not what it was trained on"
+            )
+        score = Evaluator(device, settings.data.precision).score(
+            model,
+            dataset_of(encodings, settings, split),
+            torch.from_numpy(encodings.token_bytes()),
+        )
+    assert score is not None  # nothing interrupts this evaluator
+    return score

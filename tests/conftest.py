@@ -1,0 +1,70 @@
+"""What all tests share: few threads, tiny settings, tiny data."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from slangmod.settings.sections import Settings
+
+TINY: dict[str, Any] = {
+    "model": {
+        "dim": 16,
+        "n_heads": 2,
+        "n_layers": 2,
+        "context": 64,
+        "compile": False,
+    },
+    "data": {"seq_len": 8, "jitter": 3, "precision": "float32"},
+    "train": {"batch_size": 4, "warmup": 5, "learning_rate": 0.01, "max_epochs": 2},
+    "tokens": {"algo": "byte"},
+}
+"""A model that learns in milliseconds."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests share two cores with whatever else runs there."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the tables of ``change`` laid over it."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Settings]:
+    """Settings of a tiny run: ``tiny(train={"step_freq": 2})``."""
+
+    def make(**change: Any) -> Settings:
+        return Settings.model_validate(merged(TINY, change))
+
+    return make
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Callable[..., Path]:
+    """A shard of random ids that have some order to learn."""
+
+    def make(name: str = "ids.bin", size: int = 400, vocab: int = 11) -> Path:
+        chance = np.random.default_rng(size)
+        steps = chance.integers(1, 3, size)
+        path = tmp_path / name
+        (np.cumsum(steps) % vocab).astype("<u2").tofile(path)
+        return path
+
+    return make

@@ -1,0 +1,112 @@
+"""A resumed run ends with the bits of the uninterrupted one, from any step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from slangmod.training.checkpoint import load_checkpoint, newest_sound
+from slangmod.training.trainer import Outcome
+
+SETTINGS = {
+    "train": {
+        "step_freq": 3,
+        "max_epochs": 50,
+        "max_steps": 40,
+        "cb_freq": 2,
+        "warmup": 30,
+    },
+    "model": {"dropout": 0.2},
+    "data": {"jitter": 5},
+}
+
+
+def timeless(events: list) -> list:
+    """Events without what depends on the clock."""
+    names = {"tokens_per_second", "seconds"}
+    return [
+        replace(event, **{name: 0.0 for name in names if hasattr(event, name)})
+        for event in events
+    ]
+
+
+def assert_same_bits(one, other) -> None:
+    for (name, a), (_, b) in zip(
+        one.model.state_dict().items(), other.model.state_dict().items(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    left = one.optimizer.state_dict()["state"]
+    right = other.optimizer.state_dict()["state"]
+    assert left.keys() == right.keys()
+    for index, entries in left.items():
+        for key, value in entries.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(right[index][key]))
+    kept = {"seconds": 0.0}
+    assert replace(one.counters, **kept) == replace(other.counters, **kept)
+    assert one.patience == other.patience
+    assert one.sums.tolist() == other.sums.tolist()
+
+
+def resumed(bench, stops: list[int], change: dict):
+    """A run stopped and resumed at each of ``stops``; its rows as the files keep them."""
+    steps, epochs = [], []
+    outcome: Outcome | None = None
+    for number, stop in enumerate([*stops, None]):
+        run = bench(folder="resumed", **change)
+        if number:
+            load_checkpoint(newest_sound(run.folder), run.state)
+            counters = run.state.counters
+            steps = [row for row in steps if row.batch <= counters.logged_batch]
+            epochs = [row for row in epochs if row.step <= counters.evaluated_step]
+        run.stop_at = stop
+        outcome = run.fit()
+        steps += run.steps
+        epochs += run.epochs
+    return run, outcome, timeless(steps), timeless(epochs)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_every_step_of_forty_can_be_the_last_before_a_resume(
+    bench, optimizer: str
+) -> None:
+    change = {**SETTINGS, "train": {**SETTINGS["train"], "optimizer": optimizer}}
+    whole = bench(folder="whole", **change)
+    outcome = whole.fit()
+    assert whole.state.counters.step == 40
+    for stop in range(1, 40):
+        run, ended, steps, epochs = resumed(bench, [stop], change)
+        assert ended == outcome
+        assert steps == timeless(whole.steps)
+        assert epochs == timeless(whole.epochs)
+        assert_same_bits(run.state, whole.state)
+        for path in run.folder.iterdir():
+            for file in path.iterdir():
+                file.unlink()
+            path.rmdir()
+
+
+def test_a_chain_of_resumes_equals_none(bench) -> None:
+    whole = bench(folder="whole", **SETTINGS)
+    outcome = whole.fit()
+    run, ended, steps, epochs = resumed(bench, [1, 2, 5, 6, 13, 14, 29, 39], SETTINGS)
+    assert ended == outcome
+    assert (steps, epochs) == (timeless(whole.steps), timeless(whole.epochs))
+    assert_same_bits(run.state, whole.state)
+
+
+def test_a_run_with_larger_limits_goes_on_as_if_it_had_never_ended(bench) -> None:
+    longer = {**SETTINGS, "train": {**SETTINGS["train"], "max_steps": 31}}
+    whole = bench(folder="whole", **longer)
+    whole.fit()
+    short = {**SETTINGS, "train": {**SETTINGS["train"], "max_steps": 17}}
+    first = bench(folder="short", **short)
+    assert first.fit().reason == "max_steps"
+    second = bench(folder="short", **longer)
+    load_checkpoint(newest_sound(second.folder), second.state)
+    counters = second.state.counters
+    steps = [row for row in first.steps if row.batch <= counters.logged_batch]
+    epochs = [row for row in first.epochs if row.step <= counters.evaluated_step]
+    second.fit()
+    assert timeless(steps + second.steps) == timeless(whole.steps)
+    assert timeless(epochs + second.epochs) == timeless(whole.epochs)
+    assert_same_bits(second.state, whole.state)

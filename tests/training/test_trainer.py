@@ -1,0 +1,200 @@
+"""The recipe: what is done when, and what is told of it."""
+
+import math
+
+import pytest
+import torch
+
+from slangmod.errors import RunError
+from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
+from slangmod.training.loss import cross_entropy_sum
+from slangmod.training.state import Counters
+from slangmod.training.trainer import passed
+
+
+def test_training_ends_after_its_epochs(bench) -> None:
+    run = bench(train={"max_epochs": 3})
+    outcome = run.fit()
+    assert outcome.reason == "max_epochs"
+    assert [row.epoch for row in run.epochs] == [1, 2, 3]
+    assert run.state.counters.batch == run.dataset(training=True).batches_until(3)
+
+
+def test_the_loss_falls(bench) -> None:
+    run = bench(train={"max_epochs": 25, "scaling": "cosine", "label_smoothing": 0.0})
+    run.fit()
+    assert run.epochs[0].test_loss > 1.5
+    assert run.epochs[-1].test_loss < 0.85  # two successors each: ln 2 is 0.69
+
+
+def test_training_ends_after_its_steps_and_looks_at_what_it_learnt(bench) -> None:
+    run = bench(train={"max_steps": 5})
+    outcome = run.fit()
+    assert (outcome.reason, run.state.counters.step) == ("max_steps", 5)
+    assert [row.step for row in run.epochs] == [5]
+    assert outcome.patience.best_step == 5
+    assert run.state.patience.best_step == 0
+
+
+def test_patience_stops_and_the_best_checkpoint_is_there(bench) -> None:
+    run = bench(train={"max_epochs": 60, "patience": 2, "learning_rate": 0.5})
+    outcome = run.fit()
+    assert outcome.reason == "patience"
+    losses = [row.test_loss for row in run.epochs]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3
+    assert outcome.patience.best_step == run.epochs[best].step
+    steps = [step_of(path) for path in list_checkpoints(run.folder)]
+    assert outcome.patience.best_step in steps
+
+
+def test_the_best_checkpoint_has_the_best_loss(bench) -> None:
+    run = bench(train={"max_epochs": 8, "learning_rate": 0.3, "warmup": 0})
+    outcome = run.fit()
+    best = [
+        path
+        for path in list_checkpoints(run.folder)
+        if step_of(path) == outcome.patience.best_step
+    ]
+    load_weights(best[0], run.state.model)
+    score = run.trainer().evaluator.loss(run.state.model, run.dataset(training=False))
+    assert score is not None
+    assert score.mean == min(row.test_loss for row in run.epochs)
+
+
+@pytest.mark.parametrize(("step_freq", "cb_freq"), [(1, 1), (1, 4), (4, 1), (3, 2)])
+def test_a_row_every_cb_freq_batches_and_one_for_the_last(
+    bench, step_freq: int, cb_freq: int
+) -> None:
+    run = bench(train={"step_freq": step_freq, "cb_freq": cb_freq, "max_epochs": 2})
+    run.fit()
+    last = run.state.counters.batch
+    expected = sorted({*range(cb_freq, last + 1, cb_freq), last})
+    assert [row.batch for row in run.steps] == expected
+
+
+def test_rows_before_the_first_step_know_no_rate(bench) -> None:
+    run = bench(train={"step_freq": 3, "max_epochs": 1})
+    run.fit()
+    assert [(row.step, row.learning_rate is None) for row in run.steps[:4]] == [
+        (0, True),
+        (0, True),
+        (1, False),
+        (1, False),
+    ]
+    assert run.steps[1].grad_norm is None
+    assert run.steps[2].grad_norm > 0
+
+
+def test_the_rate_told_is_the_rate_used(bench) -> None:
+    run = bench(train={"step_freq": 2, "warmup": 10, "learning_rate": 0.5})
+    run.fit()
+    rates = {row.step: row.learning_rate for row in run.steps if row.step}
+    assert rates[1] == 0.5 * 1 / 10
+    assert rates[2] == 0.5 * 3 / 10
+    assert rates[5] == 0.5 * 9 / 10
+
+
+def test_a_short_last_group_of_an_epoch_is_a_step(bench) -> None:
+    run = bench(train={"step_freq": 5, "max_epochs": 2})
+    data = run.dataset(training=True)
+    run.fit()
+    expected = sum(math.ceil(data.batches_in(epoch) / 5) for epoch in (1, 2))
+    assert run.state.counters.step == expected
+
+
+def test_the_losses_of_rows_make_up_the_loss_of_the_epoch(bench) -> None:
+    run = bench(train={"cb_freq": 3, "max_epochs": 1})
+    run.fit()
+    tokens = [0, *(row.tokens for row in run.steps)]
+    total = sum(
+        row.loss * (now - before)
+        for row, before, now in zip(run.steps, tokens, tokens[1:], strict=False)
+    )
+    assert run.epochs[0].train_loss == pytest.approx(total / tokens[-1], rel=1e-12)
+
+
+def test_tokens_count_targets(bench) -> None:
+    run = bench(train={"max_epochs": 1}, data={"jitter": 0})
+    run.fit()
+    assert run.state.counters.tokens == 399
+
+
+def test_evaluations_every_eval_freq_batches(bench) -> None:
+    run = bench(train={"eval_freq": 5, "step_freq": 2, "max_epochs": 2})
+    run.fit()
+    batches = run.state.counters.batch
+    steps = [row.step for row in run.epochs]
+    assert len(steps) >= batches // 5
+    assert len(set(steps)) == len(steps)
+
+
+def test_checkpoints_each_epoch_and_every_so_many_batches(bench) -> None:
+    run = bench(train={"max_epochs": 2}, checkpoint={"every": 4}, data={"jitter": 0})
+    run.fit()
+    per_epoch = run.dataset(training=True).batches_in(1)
+    due = {*range(4, 2 * per_epoch + 1, 4), per_epoch, 2 * per_epoch}
+    assert due <= set(run.saved)
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_what_is_not_finite_never_reaches_the_weights(bench, poison: float) -> None:
+    run = bench(train={"max_epochs": 2})
+    calls = 0
+
+    def objective(inputs, targets):
+        nonlocal calls
+        calls += 1
+        loss = cross_entropy_sum(run.state.model(inputs), targets)
+        return loss * poison if calls == 7 else loss
+
+    run.objective = objective
+    with pytest.raises(RunError, match=r"step 7 \(mini-batch 7\)"):
+        run.fit()
+    assert all(p.isfinite().all() for p in run.state.model.parameters())
+    assert run.state.counters.step == 6
+
+
+def test_the_device_guard_skips_bad_steps_until_it_is_read(bench) -> None:
+    """The fused optimizer decides on the device; here the CPU plays that part."""
+    from slangmod.training.guard import Guard
+    from slangmod.training.step import StepResult
+
+    run = bench()
+    guard = Guard(run.state.optimizer, torch.device("cpu"))
+    guard.on_device = True
+    weights = list(run.state.model.parameters())
+    for parameter in weights:
+        parameter.grad = torch.ones_like(parameter)
+
+    def step(number: int, norm: float) -> list[torch.Tensor]:
+        result = StepResult(torch.ones(1).double(), [1], torch.tensor(norm))
+        guard.take_step(result, number, 10 * number)
+        return [p.detach().clone() for p in weights]
+
+    start = [p.detach().clone() for p in weights]
+    first = step(1, 1.0)
+    assert not torch.equal(first[0], start[0])
+    for number, norm in ((2, math.nan), (3, 1.0)):
+        after = step(number, norm)
+        assert all(torch.equal(a, b) for a, b in zip(first, after, strict=True))
+    with pytest.raises(RunError, match=r"step 2 \(mini-batch 20\)"):
+        guard.check()
+
+
+def test_multiples_passed() -> None:
+    assert [passed(5, 3, now) for now in (4, 5, 9)] == [False, True, True]
+    assert not passed(5, 5, 9)
+
+
+def test_counters_survive_json(bench) -> None:
+    import json
+
+    run = bench(train={"max_epochs": 1})
+    run.fit()
+    plain = json.loads(json.dumps(run.state.plain(), allow_nan=False))
+    other = bench(folder="other")
+    other.state.take(plain)
+    assert other.state.counters == run.state.counters
+    assert other.state.counters != Counters()
+    assert other.state.patience == run.state.patience
