@@ -94,5 +94,5 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         return tomli.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error

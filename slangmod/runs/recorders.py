@@ -117,9 +117,10 @@ class EventCsv:
         if len(cells) != len(self._columns) or not line.endswith(b"\n"):
             return False
         try:
-            return count is None or int(cells[self._counter]) <= count
+            done = int(cells[self._counter])
         except ValueError:
             return False
+        return count is None or done <= count
 
 
 class StepsCsv(EventCsv):

@@ -46,7 +46,7 @@ def read_summary(path: Path) -> dict[str, dict[str, Any]]:
         tables = tomli.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as a summary: {error}") from error
     if not all(isinstance(table, dict) for table in tables.values()):
         raise DataError(f"{path}: is no summary of a run; it should hold tables only")

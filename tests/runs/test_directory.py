@@ -1,0 +1,185 @@
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pytest
+
+from slangmod.errors import RunBusyError, UserError
+from slangmod.runs.directory import RunDir, new_name, runs_of
+
+
+def begun(workdir, name):
+    run = RunDir.of(workdir, name)
+    run.root.mkdir(parents=True)
+    run.config.write_text("")
+    return run
+
+
+@pytest.mark.parametrize("name", ["first", "a", "A-1_b.c", "x" * 64, "-", "..."])
+def test_names_of_the_contract_are_taken(tmp_path, name):
+    assert RunDir.of(tmp_path, name).root == tmp_path / "runs" / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../x",
+        "/etc",
+        "x" * 65,
+        "a b",
+        "a\n",
+        "é",
+        "a\x00",
+        "\x1b",
+    ],
+)
+def test_other_names_are_refused_without_being_printed_raw(tmp_path, name):
+    with pytest.raises(UserError) as caught:
+        RunDir.of(tmp_path, name)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("inside", ["runs", "runs/evil"])
+def test_a_symbolic_link_does_not_lead_out_of_the_working_directory(tmp_path, inside):
+    outside = tmp_path / "outside"
+    (outside / "evil").mkdir(parents=True)
+    link = tmp_path / "work" / inside
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside if inside == "runs" else outside / "evil")
+    with pytest.raises(UserError, match="symbolic link"):
+        RunDir.of(tmp_path / "work", "evil")
+
+
+def test_a_working_directory_may_itself_be_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert RunDir.of(tmp_path / "link", "first").name == "first"
+
+
+def test_the_newest_run_comes_first_and_what_is_no_run_not_at_all(tmp_path):
+    for age, name in enumerate(["b", "a", "c"]):
+        run = begun(tmp_path, name)
+        os.utime(run.config, (1000 - age, 1000 - age))
+    (tmp_path / "runs" / "empty").mkdir()
+    (tmp_path / "runs" / "not a name").mkdir()
+    (tmp_path / "runs" / "file").write_text("")
+    assert [run.name for run in runs_of(tmp_path)] == ["b", "a", "c"]
+
+
+def test_where_there_are_no_runs_none_are_found(tmp_path):
+    assert runs_of(tmp_path) == ()
+    assert runs_of(tmp_path / "missing") == ()
+
+
+def test_a_new_name_is_the_date_and_time_and_free(tmp_path):
+    now = datetime(2026, 11, 20, 23, 57, 59)
+    assert new_name(tmp_path, now) == "2026-11-20-23h57m59s"
+    begun(tmp_path, "2026-11-20-23h57m59s")
+    assert new_name(tmp_path, now) == "2026-11-20-23h57m59s-2"
+
+
+def test_a_second_holder_is_refused_and_told_who_the_first_is(tmp_path):
+    run = begun(tmp_path, "first")
+    with run.lock():
+        assert run.in_use()
+        with pytest.raises(RunBusyError) as caught, run.lock():
+            pass
+        assert f"process {os.getpid()} on {os.uname().nodename}" in str(caught.value)
+    assert not run.in_use()
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path):
+    run = begun(tmp_path, "first")
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from slangmod.runs.directory import RunDir\n"
+            "with RunDir.of(sys.argv[1], 'first').lock():\n"
+            "    print('held', flush=True); time.sleep(60)",
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    assert run.in_use()
+    with pytest.raises(RunBusyError, match=f"process {holder.pid} "), run.lock():
+        pass
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert not run.in_use()
+    with run.lock():
+        pass
+
+
+def test_a_run_that_never_began_leaves_nothing(tmp_path):
+    run = RunDir.of(tmp_path, "first")
+    with pytest.raises(RuntimeError), run.lock():
+        run.config.write_text("")
+        raise RuntimeError
+    assert not run.root.exists()
+
+
+def test_a_run_with_a_checkpoint_stays_whatever_happens(tmp_path):
+    run = RunDir.of(tmp_path, "first")
+    with pytest.raises(RuntimeError), run.lock():
+        (run.checkpoints / "step-000000000").mkdir(parents=True)
+        raise RuntimeError
+    assert run.has_checkpoints()
+
+
+def test_a_folder_that_was_there_before_is_never_removed(tmp_path):
+    run = RunDir.of(tmp_path, "first")
+    run.root.mkdir(parents=True)
+    (run.root / "notes.txt").write_text("mine")
+    with run.lock():
+        pass
+    assert (run.root / "notes.txt").read_text() == "mine"
+
+
+def test_a_checkpoint_half_written_is_none(tmp_path):
+    run = begun(tmp_path, "first")
+    (run.checkpoints / ".aside-1-step-000000000").mkdir(parents=True)
+    assert not run.has_checkpoints()
+
+
+def test_setting_aside_keeps_everything_under_the_next_free_name(tmp_path):
+    for number in (1, 2):
+        run = begun(tmp_path, "first")
+        run.config.write_text(str(number))
+        old = run.set_aside()
+        assert old.name == f"first.old-{number}"
+        assert old.config.read_text() == str(number)
+        assert not run.root.exists()
+        assert not old.in_use()
+
+
+def test_setting_aside_keeps_to_the_longest_name(tmp_path):
+    old = begun(tmp_path, "x" * 64).set_aside()
+    assert old.name == "x" * 58 + ".old-1"
+    assert RunDir.of(tmp_path, old.name) == old
+
+
+def test_a_run_in_use_is_not_set_aside(tmp_path):
+    run = begun(tmp_path, "first")
+    with run.lock(), pytest.raises(RunBusyError):
+        run.set_aside()
+    assert run.exists()
+
+
+def test_looking_at_a_lock_does_not_take_it(tmp_path):
+    run = begun(tmp_path, "first")
+    run.lock_file.write_text("")
+    run.holder_file.write_text("a process that was killed")
+    until = time.monotonic() + 0.1
+    while time.monotonic() < until:
+        assert not run.in_use()
+    with run.lock():
+        pass
