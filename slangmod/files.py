@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +72,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     Its files are synced before the rename. ``path`` must not exist, or must be a
     folder that is marked as slangmod's own: then it is replaced.
     """
+    first = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
     aside.mkdir()
@@ -80,6 +82,9 @@ def folder_aside(path: Path) -> Iterator[Path]:
         replace_folder(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
+        if first:
+            with suppress(OSError):  # others may have used it meanwhile
+                path.parent.rmdir()
         raise
 
 
@@ -198,6 +203,34 @@ def cut(path: Path, size: int) -> None:
     with path.open("rb+") as stream:
         stream.truncate(size)
         os.fsync(stream.fileno())
+
+
+def altered(folder: Path) -> tuple[str, ...]:
+    """Files in a marked folder that its mark does not list, or lists otherwise.
+
+    The mark's ``files`` are names and their sha256. A file that is gone is no
+    alteration: ``lost`` knows of those.
+    """
+    listed = (read_mark(folder) or {}).get("files", {})
+    names = sorted(path.name for path in folder.iterdir() if path.name != MARKER)
+    return tuple(
+        name
+        for name in names
+        if name not in listed or sha256_of(folder / name) != listed[name]
+    )
+
+
+def lost(folder: Path) -> tuple[str, ...]:
+    """Files that the mark of ``folder`` lists and that are no longer there."""
+    listed = (read_mark(folder) or {}).get("files", {})
+    return tuple(name for name in listed if not (folder / name).is_file())
+
+
+@contextmanager
+def scratch() -> Iterator[BinaryIO]:
+    """An unnamed temporary file to write and read, gone when the block ends."""
+    with tempfile.TemporaryFile() as stream:
+        yield stream
 
 
 def sha256_of(path: Path) -> str:

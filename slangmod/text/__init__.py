@@ -1,1 +1,1 @@
-"""slangmod.text"""
+"""Raw documents, cleaning, the corpus on disk, and the tokenizers learnt from it."""

@@ -1,0 +1,179 @@
+"""The corpus on disk: cleaned documents as parquet, written and read in a stream.
+
+A row is a document. One that is very long takes several rows, all but the last of
+them with ``more`` set, so that whoever reads it needs no more memory than for others.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from slangmod.errors import DataError
+from slangmod.files import sha256_of, written_aside
+from slangmod.text.documents import SPLITS, split_of_file
+from slangmod.text.readers import check_column, named_errors, rows_of
+from slangmod.text.segments import pieces
+
+TEXT = "text"
+MORE = "more"
+ROW_CHARACTERS = 1 << 21
+"""Longer documents take several rows."""
+GROUP_CHARACTERS = 1 << 20
+GROUP_ROWS = 1 << 13
+FILE_CHARACTERS = 1 << 30
+"""How much goes into one file before the next is begun."""
+
+
+class Row(NamedTuple):
+    """A document, or a part of one that goes on in the next row."""
+
+    text: str
+    more: bool
+
+
+class SplitWriter:
+    """Writes the documents of one split, one row group in memory at a time."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.documents = 0
+        self.characters = 0
+        self._folder, self._split = folder, split
+        self._rows: list[Row] = []
+        self._waiting = 0
+        self._in_file = 0
+        self._files = 0
+        self._stack = ExitStack()
+        self._table: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._flush()
+            self._stack.close()
+        else:
+            self._stack.__exit__(*error)
+
+    def add(self, document: str) -> None:
+        """Append one document."""
+        *parts, last = pieces(document, ROW_CHARACTERS)
+        for part in parts:
+            self._append(Row(part, True))
+        self._append(Row(last, False))
+        self.documents += 1
+        self.characters += len(document)
+
+    def _append(self, row: Row) -> None:
+        self._rows.append(row)
+        self._waiting += len(row.text)
+        if self._waiting >= GROUP_CHARACTERS or len(self._rows) >= GROUP_ROWS:
+            self._flush()
+            if self._in_file >= FILE_CHARACTERS and not row.more:
+                self._stack.close()
+                self._table = None
+
+    def _flush(self) -> None:
+        """Write what waits as a row group, into a new file if none is open."""
+        import pyarrow
+
+        if not self._rows:
+            return
+        schema = pyarrow.schema([(TEXT, pyarrow.string()), (MORE, pyarrow.bool_())])
+        if self._table is None:
+            from pyarrow.parquet import ParquetWriter
+
+            path = self._folder / f"{self._split}-{self._files:05d}.parquet"
+            stream = self._stack.enter_context(written_aside(path))
+            writer = ParquetWriter(
+                stream, schema, compression="zstd", use_dictionary=False
+            )
+            self._table = self._stack.enter_context(writer)
+            self._files += 1
+            self._in_file = 0
+        columns = [list(column) for column in zip(*self._rows, strict=True)]
+        self._table.write_table(pyarrow.table(columns, schema=schema))
+        self._in_file += self._waiting
+        self._rows.clear()
+        self._waiting = 0
+
+
+class Written(NamedTuple):
+    """What went into one split."""
+
+    documents: int
+    characters: int
+
+
+def write_corpus(
+    folder: Path, dealt: Iterable[tuple[str, str]]
+) -> dict[str, Written]:
+    """Write documents, each with its split, as the corpus files of ``folder``."""
+    with ExitStack() as stack:
+        writers = {s: stack.enter_context(SplitWriter(folder, s)) for s in SPLITS}
+        for split, document in dealt:
+            writers[split].add(document)
+    return {s: Written(w.documents, w.characters) for s, w in writers.items()}
+
+
+def corpus_files(folder: Path, split: str) -> tuple[Path, ...]:
+    """The files of one split, in order of their names.
+
+    Raises DataError if there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no corpus; run `slangmod clean`")
+    files = tuple(
+        path
+        for path in sorted(folder.glob("*.parquet"))
+        if split_of_file(path.name) == split
+    )
+    if not files:
+        raise DataError(
+            f"{folder}: holds no parquet file for the {split} split; run "
+            "`slangmod clean`"
+        )
+    return files
+
+
+def corpus_digests(folder: Path, splits: tuple[str, ...] = SPLITS) -> dict[str, str]:
+    """sha256 of each corpus file of ``splits``, by name."""
+    files = [path for split in splits for path in corpus_files(folder, split)]
+    return {path.name: sha256_of(path) for path in sorted(files)}
+
+
+def corpus_rows(folder: Path, split: str) -> Iterator[Row]:
+    """The rows of one split, by file name and place, few in memory at a time."""
+    for path in corpus_files(folder, split):
+        with named_errors(path):
+            yield from _rows_of(path)
+
+
+def _rows_of(path: Path) -> Iterator[Row]:
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as table:
+        check_column(table, TEXT, path)
+        columns = [name for name in (TEXT, MORE) if name in table.schema_arrow.names]
+        for text, *more in rows_of(table, columns):
+            if text is not None:
+                yield Row(text, bool(more and more[0]))
+
+
+def corpus_documents(folder: Path, split: str) -> Iterator[str]:
+    """The documents of one split, each in one piece."""
+    parts: list[str] = []
+    for text, more in corpus_rows(folder, split):
+        parts.append(text)
+        if not more:
+            yield "".join(parts)
+            parts.clear()
+
+
+def count_rows(folder: Path, split: str) -> int:
+    """Number of rows of one split, from the files' own account."""
+    from pyarrow.parquet import read_metadata
+
+    with named_errors(folder):
+        return sum(read_metadata(p).num_rows for p in corpus_files(folder, split))

@@ -1,0 +1,202 @@
+"""Documents out of raw files, one after the other; what cannot be read says where."""
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from slangmod.errors import DataError
+from slangmod.files import scratch
+from slangmod.text.documents import RawFile
+
+BATCH_BYTES = 1 << 20
+"""Parquet rows are read so many bytes at a time, going by the file's own account."""
+
+
+@dataclass
+class Oddities:
+    """What was put up with while reading; ``clean`` tells how often."""
+
+    nulls: int = 0
+    """documents that were null, and skipped"""
+    surrogates: int = 0
+    """documents with lone surrogates, which became U+FFFD"""
+
+
+def read_documents(file: RawFile, column: str, oddities: Oddities) -> Iterator[str]:
+    """The documents of one raw file in their order, a few in memory at a time.
+
+    Raises DataError, naming file, row or line, and column, where it is broken.
+    """
+    with named_errors(file.path):
+        for text in READERS[file.kind](file, column):
+            if text is None:
+                oddities.nulls += 1
+                continue
+            sound = without_surrogates(text)
+            oddities.surrogates += sound is not text
+            yield sound
+
+
+def without_surrogates(text: str) -> str:
+    """``text`` itself, or with U+FFFD for the surrogates that no text may hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        pairs = text.encode("utf-16-le", "surrogatepass")
+        return pairs.decode("utf-16-le", "replace")
+    return text
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn whatever a library says of a broken file into a DataError that names it."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, EOFError, zlib.error, ArrowException) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise DataError(
+            f"{path}: cannot be read: {reason}; is the file complete?"
+        ) from None
+
+
+@contextmanager
+def _opened(file: RawFile) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked."""
+    if file.packing == ".gz":
+        with gzip.open(file.path, "rb") as stream:
+            yield stream
+    elif file.packing == ".zst":
+        import pyarrow
+
+        with pyarrow.CompressedInputStream(str(file.path), "zstd") as stream:
+            yield stream
+    else:
+        with file.path.open("rb") as stream:
+            yield stream
+
+
+def _read_text(file: RawFile, column: str) -> Iterator[str | None]:
+    """A file of text is one document, taken as it is but for a byte order mark."""
+    del column
+    with _opened(file) as stream:
+        content = stream.read()
+    try:
+        yield content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        marked = len(codecs.BOM_UTF8) * content.startswith(codecs.BOM_UTF8)
+        raise DataError(
+            f"{file.path}: byte {error.start + marked} (0x{error.object[error.start]:02x}) "
+            "is not UTF-8; convert the file, for instance with iconv"
+        ) from None
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Lines that end in a newline and in nothing else."""
+    rest = b""
+    while block := stream.read(1 << 18):
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _read_jsonl(file: RawFile, column: str) -> Iterator[str | None]:
+    with _opened(file) as stream:
+        for number, line in enumerate(_lines(stream), 1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if line.strip():
+                yield _from_json(line, column, f"{file.path}:{number}")
+
+
+def _from_json(line: bytes, column: str, place: str) -> str | None:
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: byte {error.start} is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not valid JSON: {error}") from None
+    if not isinstance(record, dict):
+        kind = type(record).__name__
+        raise DataError(f"{place}: holds a {kind}; each line must be an object")
+    if column not in record:
+        raise DataError(_missing(place, "key", column, record))
+    value = record[column]
+    if value is None or isinstance(value, str):
+        return value
+    kind = type(value).__name__
+    raise DataError(f"{place}: {column!r} holds a {kind}; it must be text")
+
+
+def _missing(place: str | Path, what: str, column: str, there: Any) -> str:
+    names = ", ".join(map(repr, list(there)[:8])) or "none"
+    return (
+        f"{place}: has no {what} {column!r} (files.column); set it to one of those "
+        f"that are there: {names}"
+    )
+
+
+def _read_parquet(file: RawFile, column: str) -> Iterator[str | None]:
+    from pyarrow.parquet import ParquetFile
+
+    with _seekable(file) as source, ParquetFile(source) as table:
+        check_column(table, column, file.path)
+        for (text,) in rows_of(table, [column]):
+            yield text
+
+
+def rows_of(table: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Rows of a parquet file, about BATCH_BYTES of them in memory at a time."""
+    size, rows = 0, table.metadata.num_rows
+    for group in range(table.metadata.num_row_groups):
+        size += table.metadata.row_group(group).total_byte_size
+    many = max(1, min(1024, BATCH_BYTES * rows // max(1, size)))
+    for batch in table.iter_batches(many, columns=columns, use_threads=False):
+        yield from zip(*(batch[name].to_pylist() for name in columns), strict=True)
+
+
+def check_column(table: Any, column: str, place: Path) -> None:
+    """Raise DataError unless the parquet file has a text column of that name."""
+    from pyarrow import types
+
+    schema = table.schema_arrow
+    if schema.names.count(column) != 1:
+        raise DataError(_missing(place, "column", column, schema.names))
+    kind = schema.field(column).type
+    inner = kind.value_type if types.is_dictionary(kind) else kind
+    if not (
+        types.is_string(inner)
+        or types.is_large_string(inner)
+        or types.is_string_view(inner)
+    ):
+        raise DataError(f"{place}: column {column!r} is of type {kind}; it must be text")
+
+
+@contextmanager
+def _seekable(file: RawFile) -> Iterator[Any]:
+    """What parquet needs: its bytes at any place, so packed ones go to disk first."""
+    if not file.packing:
+        yield str(file.path)
+        return
+    with _opened(file) as stream, scratch() as unpacked:
+        while block := stream.read(1 << 20):
+            unpacked.write(block)
+        unpacked.seek(0)
+        yield unpacked
+
+
+READERS: dict[str, Callable[[RawFile, str], Iterator[str | None]]] = {
+    ".txt": _read_text,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,58 @@
+"""How text falls into words before any tokenizer sees it, and where it may be cut.
+
+A tokenizer of ours never merges across the borders of PATTERN. All of them keep every
+character, so joining the words again gives the text.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+LONGEST = 32
+"""Characters of the longest word; it bounds the work spent on any one of them."""
+
+PATTERN: Final = "|".join(
+    (
+        r"'(?:[sdmt]|ll|re|ve)(?![\p{L}\p{M}])",  # it's, we'll
+        rf" ?[\p{{L}}\p{{M}}]{{1,{LONGEST}}}",  # letters with their accents
+        r" ?\p{N}{1,3}",  # digits in threes, so that long numbers share pieces
+        rf" ?[^\s\p{{L}}\p{{M}}\p{{N}}]{{1,{LONGEST}}}",  # signs
+        rf"\s{{0,{LONGEST}}}[\r\n]{{1,{LONGEST}}}",  # ends of lines
+        rf"\s{{1,{LONGEST}}}(?!\S)",  # spaces, the last of them left to the next word
+        rf"\s{{1,{LONGEST}}}",
+    )
+)
+"""In the syntax of the tokenizers library; the first alternative that fits is taken."""
+
+HASH_APART: Final = " ?#|" + PATTERN.replace(r"[^\s\p{L}", r"[^#\s\p{L}")
+"""The same with each # a word of its own, which keeps WordPiece's "##" unmistakable."""
+
+SPACES: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""All that the tokenizers library calls a space (Unicode's White_Space)."""
+
+SEGMENT: Final = re.compile(f"[{SPACES}]*[^{SPACES}]+|[{SPACES}]+")
+BORDER: Final = re.compile(f"(?<=[^{SPACES}])(?=[{SPACES}])")
+
+
+def segments(text: str) -> list[str]:
+    """``text`` cut before each space that follows no space.
+
+    PATTERN always has a border there and looks no further, whatever stands on either
+    side, so the segments' ids joined are the ids of the text.
+    """
+    return SEGMENT.findall(text)
+
+
+def pieces(text: str, size: int) -> Iterator[str]:
+    """``text`` in pieces of about ``size`` characters, each made of whole segments.
+
+    A stretch without any space is not cut, however long it is.
+    """
+    begin = 0
+    while len(text) - begin > size:
+        border = BORDER.search(text, begin + size)
+        if border is None:
+            break
+        yield text[begin : border.start()]
+        begin = border.start()
+    yield text[begin:]

@@ -1,0 +1,219 @@
+"""Text to ids and back, with any tokenizer in the format of the tokenizers library.
+
+Our own spell bytes, so that nothing is unrepresentable: ids 0 .. 255 are the bytes, 256
+is the end symbol, and what was learnt follows. They split text as ``segments`` says;
+that allows a cache of segments, which is several times faster than the library alone
+and gives the same ids.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from slangmod.errors import DataError
+from slangmod.settings.paths import tokenizer_path
+from slangmod.settings.sections import Settings
+from slangmod.text.decoding import (
+    ByteDecoder,
+    LibraryDecoder,
+    StreamDecoder,
+    byte_pieces,
+    guessed_lengths,
+)
+from slangmod.text.dropout import Merges
+from slangmod.text.provenance import is_ours, try_out
+from slangmod.text.readers import without_surrogates
+from slangmod.text.segments import HASH_APART, PATTERN, segments
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["END", "Codec", "open_codec", "tokenizer_path"]
+
+END: Final = "<|endoftext|>"
+ENDS: Final = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
+"""What an end symbol may be called; the first that a tokenizer has is the one."""
+
+CACHED = 1 << 15
+"""Segments whose ids are remembered: enough for nine out of ten, and a fixed size."""
+SPARE_IDS = 1 << 10
+"""How many more ids than twice its tokens a tokenizer may have before it looks broken."""
+
+
+class Codec:
+    """A tokenizer, ready for use: no id is outside of ``range(vocab_size)``."""
+
+    def __init__(self, tokenizer: Any, eos_string: str = "\n\n") -> None:
+        """Take over ``tokenizer``, of the class ``tokenizers.Tokenizer``.
+
+        Raises DataError if it has no end symbol.
+        """
+        tokenizer.encode_special_tokens = True  # the library forgets this on saving
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        ids = tokenizer.get_vocab(with_added_tokens=True)
+        self.eos_string = eos_string
+        self.vocab_size: int = max(ids.values(), default=-1) + 1
+        if self.vocab_size > 2 * len(ids) + SPARE_IDS:
+            raise DataError(f"has {len(ids)} tokens, but ids up to {self.vocab_size}")
+        self.end: int = _end_of(ids)
+        self._tokenizer = tokenizer
+        self._ids = ids
+        self._spec = json.loads(tokenizer.to_str())
+        if self._spec["model"].get("dropout"):
+            tokenizer.model.dropout = None
+        self._pieces = byte_pieces(self._spec, ids)
+        self.segmented: bool = _splits_as_segments(self._spec)
+        """whether ``segments`` may be encoded one by one"""
+        self._known: dict[str, bytes] = {}
+
+    @classmethod
+    def from_json(cls, content: str, eos_string: str = "\n\n") -> "Codec":
+        """A codec out of the text of a tokenizer file; raises DataError."""
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_str(content)
+        except BaseException as error:  # a panic of the library is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            reason = " ".join(str(error).split())
+            raise DataError(f"not a sound tokenizer file: {reason}") from None
+        return cls(tokenizer, eos_string)
+
+    @classmethod
+    def load(cls, path: Path, eos_string: str = "\n\n") -> "Codec":
+        """A codec out of a tokenizer file; raises DataError, naming the file."""
+        try:
+            return cls.from_json(path.read_text("utf-8"), eos_string)
+        except FileNotFoundError:
+            way = "run `slangmod tokenize`"
+            raise DataError(f"{path}: there is no tokenizer; {way}") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: not a tokenizer file: not UTF-8") from None
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from None
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+    def to_json(self) -> str:
+        """The text of a tokenizer file that gives this codec again."""
+        content: str = self._tokenizer.to_str(pretty=True)
+        return content + "\n"
+
+    @property
+    def dtype(self) -> str:
+        """The smallest type of integer that holds all ids: uint16 or uint32."""
+        return "uint16" if self.vocab_size <= 1 << 16 else "uint32"
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of ``text``, without an end symbol; what spells one is text."""
+        ids: list[int] = self.encode_batch([text])[0].tolist()
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> "list[NDArray[np.unsignedinteger]]":
+        """Ids of each text as an array of ``dtype``, without end symbols."""
+        import numpy as np
+
+        texts = [without_surrogates(text) for text in texts]
+        if not self.segmented:
+            encodings = self._tokenizer.encode_batch_fast(
+                texts, add_special_tokens=False
+            )
+            return [np.array(encoding.ids, self.dtype) for encoding in encodings]
+        split = [segments(text) for text in texts]
+        known = self._learn(split)
+        joined = (b"".join([known[segment] for segment in row]) for row in split)
+        return [np.frombuffer(ids, self.dtype) for ids in joined]
+
+    def _learn(self, split: list[list[str]]) -> dict[str, bytes]:
+        """The ids of all segments of ``split``, new ones from the library."""
+        import numpy as np
+
+        while len(self._known) > CACHED:
+            self._known.popitem()  # the newest: frequent ones have come early
+        new = list(dict.fromkeys(s for row in split for s in row if s not in self._known))
+        encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+        for segment, encoding in zip(new, encodings, strict=True):
+            self._known[segment] = np.array(encoding.ids, self.dtype).tobytes()
+        return self._known
+
+    def merges(self) -> Merges:
+        """The merges of BPE one by one, for dropout.
+
+        Raises DataError unless this is a byte-level BPE that slangmod has trained.
+        """
+        model = self._spec["model"]
+        if not (self.segmented and model["type"] == "BPE"):
+            raise DataError("tokens.dropout needs a bpe tokenizer made by slangmod")
+        return Merges(model["vocab"], model["merges"])
+
+    def words(self, text: str) -> list[str]:
+        """``text`` as the words that no merge crosses, in byte-level letters."""
+        split = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        return [word for word, _ in split]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ``ids``, with ``eos_string`` for the end symbol.
+
+        Bytes that are no UTF-8 become U+FFFD.
+        """
+        stream = self.stream_decoder()
+        return "".join([*map(stream.push, ids), stream.finish()])
+
+    def stream_decoder(self) -> StreamDecoder:
+        """What decodes ids one by one and never gives half a character."""
+        if self._pieces is None:
+            return LibraryDecoder(self._tokenizer, self.end, self.eos_string)
+        return ByteDecoder(self._pieces, self.end, self.eos_string)
+
+    def byte_lengths(self) -> "NDArray[np.int64]":
+        """How many bytes of UTF-8 each id stands for, [vocab]; the end symbol none."""
+        import numpy as np
+
+        if self._pieces is not None:
+            return np.array([len(piece) for piece in self._pieces], np.int64)
+        return np.array(guessed_lengths(self._spec, self._ids), np.int64)
+
+
+def open_codec(settings: Settings) -> Codec:
+    """The codec of ``tokenizer_path``; raises DataError if it is missing or broken.
+
+    A file that slangmod has not made is first tried in a process of its own, because
+    the library may abort on a broken one.
+    """
+    path = tokenizer_path(settings)
+    if path.is_file() and not is_ours(path):
+        try_out(path)
+    return Codec.load(path, settings.tokens.eos_string)
+
+
+def splitting(pattern: str) -> Any:
+    """The pre-tokenizer that splits by ``pattern`` and spells bytes."""
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+
+    return Sequence(
+        [
+            Split(Regex(pattern), "isolated"),
+            ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def _splits_as_segments(spec: Mapping[str, Any]) -> bool:
+    """Whether text is split by a pattern of ours and nothing else is done to it."""
+    if spec["normalizer"] or not all(added["special"] for added in spec["added_tokens"]):
+        return False
+    patterns = (PATTERN, HASH_APART)
+    own = [json.loads(splitting(p).__getstate__()) for p in patterns]
+    return spec["pre_tokenizer"] in own
+
+
+def _end_of(ids: Mapping[str, int]) -> int:
+    for name in ENDS:
+        if name in ids:
+            return ids[name]
+    raise DataError(f"has no end symbol; add one of {', '.join(ENDS)}")
