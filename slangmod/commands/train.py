@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from pathlib import Path
 
 import torch
 
@@ -18,7 +19,8 @@ from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
 from slangmod.settings.sections import Settings
-from slangmod.settings.show import run_config
+from slangmod.settings.resolved import Resolved
+from slangmod.settings.show import show
 from slangmod.text.tokenizer import tokenizer_path
 from slangmod.training.device import choose_device, reproducible
 
@@ -27,23 +29,35 @@ LOG = logging.getLogger(__name__)
 
 def run(call: Call) -> None:
     """Train a new run, or carry one on with ``--continue``."""
-    settings = call.settings
+    if call.flags.get("continue") and call.settings.name is not None:
+        folder = RunDir.of(call.settings.workdir, call.settings.name)
+        if folder.has_checkpoints():
+            resume.run(call)
+            return
+    train_run(call.resolved, overwrite=bool(call.flags.get("overwrite")))
+
+
+def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
+    """Train a run from scratch; -> its folder, with model and summary.
+
+    Raises UserError, and writes nothing, if encodings are missing or stale or if the
+    run has checkpoints already; ``overwrite`` moves such a run aside.
+    """
+    settings = resolved.settings
     name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
     folder = RunDir.of(settings.workdir, name)
-    if folder.has_checkpoints() and call.flags.get("continue"):
-        resume.run(call)
-        return
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
-    make_room(folder, overwrite=bool(call.flags.get("overwrite")))
+    make_room(folder, overwrite=overwrite)
+    config = show(resolved.with_values({"name": name}, "run").absolute(Path.cwd()))
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
             LOG.info("run '%s' in %s", name, folder.root)
-            config = run_config(call.resolved, name)
             begin(folder, settings, config, encodings, device, signals, log)
     finally:
         detach_log(log)
+    return folder
 
 
 def make_room(folder: RunDir, *, overwrite: bool) -> None:
