@@ -1,0 +1,186 @@
+"""What settings must be to each other: rules that no single line can say.
+
+A rule looks at all settings and names the keys that clash, the one to change first.
+To add one: a function, and its name in RULES.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from slangmod.files import ASIDE
+from slangmod.settings.derived import overlap_tokens, seconds_of
+from slangmod.settings.sections import Settings
+
+LEAST_VOCAB = {"bpe": 257, "unigram": 257, "wordpiece": 513, "byte": 0}
+"""The smallest vocabulary that can spell any text, with the end symbol: all 256 bytes,
+in WordPiece at the start of a word and within. "byte" has 257 whatever is asked for."""
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Settings that cannot stand together: their dotted names, and why not."""
+
+    keys: tuple[str, ...]
+    reason: str
+
+
+Rule = Callable[[Settings], Iterator[Clash]]
+
+
+def clashes(settings: Settings) -> list[Clash]:
+    """All clashes there are in ``settings``."""
+    return [clash for rule in RULES for clash in rule(settings)]
+
+
+def heads_divide_width(settings: Settings) -> Iterator[Clash]:
+    """Each head gets an equal share of ``dim``; groups of heads are equal too."""
+    model = settings.model
+    if model.dim % model.n_heads:
+        yield Clash(
+            ("model.n_heads", "model.dim"), "model.dim must be a multiple of n_heads"
+        )
+    if model.n_kv_heads is not None and model.n_heads % model.n_kv_heads:
+        yield Clash(
+            ("model.n_kv_heads", "model.n_heads"),
+            "model.n_heads must be a multiple of n_kv_heads",
+        )
+
+
+def rotary_turns_pairs(settings: Settings) -> Iterator[Clash]:
+    """Rotary positions turn pairs of features within each head."""
+    model = settings.model
+    whole = model.dim % model.n_heads == 0
+    if model.positions == "rotary" and whole and model.dim // model.n_heads % 2:
+        yield Clash(
+            ("model.positions", "model.dim", "model.n_heads"),
+            "rotary positions need an even width of each head, model.dim / n_heads",
+        )
+
+
+def row_fits_context(settings: Settings) -> Iterator[Clash]:
+    """The model must be able to see a whole row."""
+    if settings.data.seq_len > settings.model.context:
+        yield Clash(
+            ("data.seq_len", "model.context"),
+            "data.seq_len must be at most model.context",
+        )
+
+
+def overlap_leaves_progress(settings: Settings) -> Iterator[Clash]:
+    """Each row must go beyond the one before; tokens come whole."""
+    data = settings.data
+    if data.overlap >= 1 and data.overlap != int(data.overlap):
+        yield Clash(
+            ("data.overlap",), "must be a whole number of tokens, or a share below 1"
+        )
+    elif overlap_tokens(data.seq_len, data.overlap) >= data.seq_len:
+        yield Clash(
+            ("data.overlap", "data.seq_len"),
+            "data.overlap must come to fewer tokens than data.seq_len",
+        )
+
+
+def frequencies_within_a_step(settings: Settings) -> Iterator[Clash]:
+    """Counts of tokens are per mini-batch; over several they would not add up."""
+    if settings.model.scale_grad_by_freq and settings.train.step_freq > 1:
+        yield Clash(
+            ("model.scale_grad_by_freq", "train.step_freq"),
+            "model.scale_grad_by_freq needs train.step_freq = 1",
+        )
+
+
+def vocab_spells_all_bytes(settings: Settings) -> Iterator[Clash]:
+    """No text is unrepresentable."""
+    tokens = settings.tokens
+    least = LEAST_VOCAB[tokens.algo]
+    if tokens.vocab < least:
+        yield Clash(
+            ("tokens.vocab", "tokens.algo"),
+            f"tokens.vocab must be at least {least} for {tokens.algo}",
+        )
+
+
+def regex_compiles(settings: Settings) -> Iterator[Clash]:
+    """``eos_regex`` is a regular expression of Python."""
+    try:
+        re.compile(settings.tokens.eos_regex or "")
+    except (re.error, RecursionError, OverflowError) as error:
+        yield Clash(
+            ("tokens.eos_regex",), f"must be a regular expression of Python: {error}"
+        )
+
+
+def encoding_is_known(settings: Settings) -> Iterator[Clash]:
+    """The character set is one that Python knows."""
+    name = settings.files.encoding
+    try:
+        known = "".encode(name) == b"" or codecs.lookup(name).name != ""
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        yield Clash(
+            ("files.encoding",),
+            'must be a character set that Python knows, such as "cp1252" or "ascii"',
+        )
+
+
+def amounts_are_whole(settings: Settings) -> Iterator[Clash]:
+    """From 1 on ``chat.k`` is a number of tokens, below it is a share."""
+    k = settings.chat.k
+    if k >= 1 and k != int(k):
+        yield Clash(("chat.k",), "must be a whole number of tokens, or a share below 1")
+
+
+def time_is_not_up(settings: Settings) -> Iterator[Clash]:
+    """No training fits into no time."""
+    longest = settings.train.max_time
+    if longest is not None and seconds_of(longest) <= 0:
+        yield Clash(("train.max_time",), "must be more than no time")
+
+
+def options_fit_optimizer(settings: Settings) -> Iterator[Clash]:
+    """An option that would change nothing is a mistake."""
+    for option in ("betas", "eps"):
+        given = getattr(settings.optimizer, option) is not None
+        if given and settings.train.optimizer != "adamw":
+            yield Clash(
+                (f"optimizer.{option}", "train.optimizer"),
+                f"{settings.train.optimizer} has no optimizer.{option}; leave it out",
+            )
+
+
+def name_is_a_folder(settings: Settings) -> Iterator[Clash]:
+    """The name of a run is the name of a folder of its own."""
+    name = settings.name
+    if name in (".", "..") or (name or "").startswith(ASIDE):
+        yield Clash(("name",), "is no name for a folder; choose another")
+
+
+def paths_are_paths(settings: Settings) -> Iterator[Clash]:
+    """A path is not empty and has no character that no system allows in one."""
+    for key, path in (
+        ("workdir", settings.workdir),
+        ("files.raw", settings.files.raw),
+        ("files.tokenizer", settings.files.tokenizer),
+    ):
+        if path == "" or "\0" in (path or ""):
+            yield Clash((key,), 'must be a path; "." is the current folder')
+
+
+RULES: tuple[Rule, ...] = (
+    heads_divide_width,
+    rotary_turns_pairs,
+    row_fits_context,
+    overlap_leaves_progress,
+    frequencies_within_a_step,
+    vocab_spells_all_bytes,
+    regex_compiles,
+    encoding_is_known,
+    amounts_are_whole,
+    time_is_not_up,
+    options_fit_optimizer,
+    name_is_a_folder,
+    paths_are_paths,
+)

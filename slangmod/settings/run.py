@@ -1,0 +1,74 @@
+"""The settings of a run that exists: its own, save for the few that may change."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from slangmod.errors import SettingsError
+from slangmod.settings.catalog import Key
+from slangmod.settings.check import abridged
+from slangmod.settings.entries import Entry
+from slangmod.settings.literals import brief
+from slangmod.settings.load import resolve
+from slangmod.settings.resolved import PATHS, Resolved
+from slangmod.settings.sections import Settings
+from slangmod.settings.values import value_at
+
+PLACE = (("name",), ("workdir",), ("base",))
+"""Settings that say which run is meant, or where others come from."""
+
+
+def load_run_settings(
+    config: Path,
+    given: Resolved,
+    changeable: Iterable[str] = (),
+    workdir: str | Path | None = None,
+) -> Settings:
+    """The settings of ``load_run``, without their origins."""
+    return load_run(config, given, changeable, workdir).settings
+
+
+def load_run(
+    config: Path,
+    given: Resolved,
+    changeable: Iterable[str] = (),
+    workdir: str | Path | None = None,
+) -> Resolved:
+    """What the run's ``config`` says, with what was ``given`` and is ``changeable``.
+
+    ``changeable`` names settings, or sections for all settings in them. The name is
+    that of the run's folder, and ``workdir`` says where that was found, so that both
+    can be moved. Raises SettingsError that lists everything else that was given and
+    is not what the run has.
+    """
+    run = resolve(config)
+    problems, changes = [], []
+    for entry in given.given():
+        theirs = value_at(run.settings, entry.path)
+        if entry.path in PLACE or _same(entry, theirs):
+            continue
+        if may_change(entry.path, changeable):
+            changes.append(entry)
+        else:
+            problems.append(
+                f"{entry.subject()}: the run has {brief(theirs)}; leave it out, or "
+                "train another run"
+            )
+    if problems:
+        raise SettingsError(*abridged(problems))
+    place = {"name": config.absolute().parent.name}
+    if workdir is not None:
+        place["workdir"] = str(Path(workdir).absolute())
+    return run.changed(changes).with_values(place, "where the run is")
+
+
+def may_change(path: Key, changeable: Iterable[str]) -> bool:
+    """Whether ``changeable`` names the setting at ``path`` or a section it is in."""
+    names = [tuple(name.split(".")) for name in changeable]
+    return any(path[: len(name)] == name for name in names)
+
+
+def _same(entry: Entry, theirs: Any) -> bool:
+    if entry.path in PATHS and entry.value is not None and theirs is not None:
+        return Path.cwd() / entry.value == Path.cwd() / theirs
+    return bool(entry.value == theirs)

@@ -1,0 +1,111 @@
+"""Settings as TOML that can be run again, each value with its origin."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from slangmod.settings.catalog import Key
+from slangmod.settings.derived import DERIVED
+from slangmod.settings.entries import FREE
+from slangmod.settings.free import thawed
+from slangmod.settings.layers import BASE
+from slangmod.settings.literals import dotted, literal, printable
+from slangmod.settings.resolved import Resolved
+from slangmod.settings.sections import Settings
+from slangmod.settings.values import put, value_at, values_of
+
+WIDEST = 40
+"""Characters of an assignment beyond which comments are not lined up any more."""
+
+
+def show(resolved: Resolved, *, changed: bool = False) -> str:
+    """All settings as TOML, with comments on where each value comes from.
+
+    ``changed``: only those that are not as the program's defaults have them.
+    Loading it gives the same settings again.
+    """
+    shown = [
+        (path, value)
+        for path, value in values_of(resolved.settings)
+        if not changed or is_changed(resolved, path, value)
+    ]
+    blocks = []
+    for section, members in groupby(shown, key=lambda pair: section_of(pair[0])):
+        lines = [_line(resolved, section, path, value) for path, value in members]
+        lines += [] if changed else _derived(resolved.settings, section)
+        blocks.append(_block(section, lines))
+    return "\n".join(blocks)
+
+
+def run_config(resolved: Resolved, name: str) -> str:
+    """What a run's config.toml holds: absolute paths, so that it loads anywhere."""
+    named = resolved.with_values({"name": name}, "chosen when the run began")
+    return show(named.absolute(Path.cwd()))
+
+
+def as_toml(settings: Settings) -> str:
+    """All settings as TOML without comments."""
+    blocks = []
+    for section, members in groupby(
+        values_of(settings), key=lambda p: section_of(p[0])
+    ):
+        lines = [(_assignment(section, path, value), "") for path, value in members]
+        blocks.append(_block(section, lines))
+    return "\n".join(blocks)
+
+
+def changed_values(resolved: Resolved) -> dict[str, Any]:
+    """Nested dictionaries of what ``show`` with ``changed`` shows."""
+    tree: dict[str, Any] = {}
+    for path, value in values_of(resolved.settings):
+        if is_changed(resolved, path, value):
+            put(tree, path, thawed(value))
+    return tree
+
+
+def is_changed(resolved: Resolved, path: Key, value: Any) -> bool:
+    """Whether loading without ``path`` would give another value.
+
+    That is so where ``value`` is not the default, or where a preset has another.
+    """
+    return value != value_at(Settings(), path) or resolved.is_from_preset(path)
+
+
+def section_of(path: Key) -> Key:
+    """The section that the setting at ``path`` is in."""
+    return path[:1] if path[0] == FREE else path[:-1]
+
+
+def _line(resolved: Resolved, section: Key, path: Key, value: Any) -> tuple[str, str]:
+    """An assignment and its comment."""
+    comment = printable(resolved.origin(path))
+    base = resolved.setter(BASE)
+    if path == BASE and base is not None and base.value is not None:
+        # Its values are all written out, so it is not to be read a second time.
+        assignment = f"# base = {literal(base.value)}"
+        return assignment, f"{comment}; its values are written out"
+    return _assignment(section, path, value), comment
+
+
+def _assignment(section: Key, path: Key, value: Any) -> str:
+    return f"{dotted(path[len(section) :])} = {literal(value)}"
+
+
+def _derived(settings: Settings, section: Key) -> Iterator[tuple[str, str]]:
+    for name, derived in DERIVED.items():
+        *above, last = name.split(".")
+        if tuple(above) == section:
+            value = literal(derived.compute(settings))
+            yield f"# {last} = {value}   derived: {derived.formula}", ""
+
+
+def _block(section: Key, lines: list[tuple[str, str]]) -> str:
+    """A table of TOML, its comments lined up."""
+    widths = [len(left) for left, right in lines if right and len(left) <= WIDEST]
+    width = max(widths, default=0)
+    texts = [f"[{dotted(section)}]"] if section else []
+    texts += [
+        f"{left:<{width}}   # {right}" if right else left for left, right in lines
+    ]
+    return "\n".join(texts) + "\n"
