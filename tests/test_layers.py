@@ -1,0 +1,238 @@
+"""The shape of the package: imports go down, import does nothing, nothing is long."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import slangmod
+
+ROOT = Path(slangmod.__file__).parent
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py")
+)
+
+LAYERS = (
+    {"errors"},
+    {"files"},
+    {"settings"},
+    {"text", "data", "model", "optim"},
+    {"training"},
+    {"search", "runs", "generation"},
+    {"commands"},
+    {"api"},
+    {"cli", "__init__"},
+    {"__main__"},
+)
+"""From the ground up; what stands in one line never imports each other."""
+
+NEVER_AT_MODULE_LEVEL = {
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "swak",
+    "tokenizers",
+    "zstandard",
+}
+"""Slow to import, so imported by the functions that need them."""
+
+WITHOUT_TORCH = (
+    "__init__",
+    "cli",
+    "commands/__init__",
+    "commands/call",
+    "data/shards",
+    "errors",
+    "files",
+    "runs/",
+    "settings/",
+    "text/",
+)
+"""Modules, or folders of them, that start fast because torch stays out."""
+
+DECLARING_CALLS = {
+    "Annotated",
+    "ConfigDict",
+    "Field",
+    "Path",
+    "Path(__file__).with_name",
+    "TypeVar",
+    "dataclass",
+    "dict",
+    "field",
+    "frozenset",
+    "getattr",
+    "hasattr",
+    "logging.getLogger",
+    "lru_cache",
+    "range",
+    "re.compile",
+    "setting",
+    "str.maketrans",
+    "torch.inference_mode",
+    "torch.no_grad",
+    "tuple",
+}
+"""Calls that only make a value, and so may happen at import; so do those of classes
+of this package, whose names begin with a capital letter."""
+
+MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_A_FUNCTION = 40
+
+
+def tree_of(module):
+    return ast.parse((ROOT / f"{module}.py").read_text("utf-8"))
+
+
+def layer_of(module):
+    top = module.split("/")[0]
+    return next(number for number, names in enumerate(LAYERS) if top in names)
+
+
+def imports(nodes):
+    """Dotted names that the import statements among ``nodes`` may load."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_module(name):
+    """The module of this package that a dotted name lies in, None for another's."""
+    parts = name.split(".")
+    if parts[0] != "slangmod":
+        return None
+    for end in range(len(parts), 1, -1):
+        if "/".join(parts[1:end]) in MODULES:
+            return "/".join(parts[1:end])
+        if "/".join([*parts[1:end], "__init__"]) in MODULES:
+            return "/".join([*parts[1:end], "__init__"])
+    return "__init__"
+
+
+def run_at_import(node):
+    """All nodes that are evaluated when a module is imported."""
+    yield node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        parts = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        parts += getattr(node, "decorator_list", [])
+    elif isinstance(node, ast.AnnAssign):
+        parts = [part for part in (node.value,) if part is not None]
+    elif isinstance(node, ast.If) and is_for_type_checkers(node.test):
+        parts = node.orelse
+    else:
+        parts = ast.iter_child_nodes(node)
+    for part in parts:
+        yield from run_at_import(part)
+
+
+def is_for_type_checkers(test):
+    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def functions(module):
+    return (
+        node
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def lines_without_docstring(function):
+    body = function.body
+    documented = ast.get_docstring(function) is not None
+    docstring = body[0].end_lineno - body[0].lineno + 1 if documented else 0
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module):
+    for name in imports(ast.walk(tree_of(module))):
+        target = own_module(name)
+        if target is None or target.split("/")[0] == module.split("/")[0]:
+            continue
+        if name == "slangmod.__version__":  # a constant, there before anything else
+            continue
+        assert layer_of(target) < layer_of(module), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_import_declares_and_does_not_act(module):
+    if module == "__main__":
+        return
+    for node in run_at_import(tree_of(module)):
+        assert not isinstance(
+            node, ast.For | ast.While | ast.With | ast.Try | ast.Raise
+        )
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            own_class = called[0].isupper() and called.isidentifier()
+            joins = isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+            assert called in DECLARING_CALLS or own_class or joins, called
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_slow_library_is_loaded_before_it_is_needed(module):
+    at_import = [name.split(".")[0] for name in imports(run_at_import(tree_of(module)))]
+    assert not NEVER_AT_MODULE_LEVEL.intersection(at_import)
+    if any(module == fast or module.startswith(fast) for fast in WITHOUT_TORCH):
+        assert "torch" not in at_import
+
+
+def test_the_command_line_starts_without_slow_libraries():
+    code = (
+        "import sys, slangmod.cli; print(*(set(sys.argv[1:]) & set(sys.modules)), "
+        "'threads', __import__('threading').active_count())"
+    )
+    slow = [*NEVER_AT_MODULE_LEVEL, "torch", "numpy", "tqdm"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *slow], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "threads 1\n"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_and_no_function_is_too_long(module):
+    lines = (ROOT / f"{module}.py").read_text("utf-8").count("\n")
+    assert lines <= MOST_LINES_OF_A_FILE
+    for function in functions(module):
+        assert lines_without_docstring(function) <= MOST_LINES_OF_A_FUNCTION, (
+            f"{module}: {function.name}"
+        )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_can_run_what_a_file_holds(module):
+    forbidden = {"eval", "exec", "compile", "__import__", "torch.load", "os.system"}
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in forbidden
+            shell = [word for word in node.keywords if word.arg == "shell"]
+            assert not shell, f"{module} asks for a shell"
+    for name in imports(ast.walk(tree_of(module))):
+        assert name.split(".")[0] not in {"pickle", "marshal", "shelve", "dill"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_files_py_opens_files_for_writing(module):
+    if module == "files":
+        return
+    for node in ast.walk(tree_of(module)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if not called.startswith("files."):
+            assert not called.endswith((".write_text", ".write_bytes")), module
+        if called == "open" or called.endswith((".open", ".fdopen")):
+            texts = [
+                argument.value
+                for argument in [*node.args, *(word.value for word in node.keywords)]
+                if isinstance(argument, ast.Constant)
+                and isinstance(argument.value, str)
+            ]
+            assert not any(set(text) & set("wax+") for text in texts), module
