@@ -115,7 +115,7 @@ class Known:
 
     def type_in_words(self) -> str:
         """The forms, briefly: ``integer``, ``number``, ``text``, ``a|b|c``."""
-        names = []
+        names: list[str] = []
         for shape in self.shapes:
             names += shape.words or (SHORT[shape.kind],)
         if self.optional:
@@ -178,7 +178,8 @@ def _section(info: FieldInfo) -> type[Section] | None:
 
 def _settings_of(section: type[Section], above: Key = ()) -> list[Known]:
     """The settings of ``section``; those of the tables in it come after."""
-    own, deeper = [], []
+    own: list[Known] = []
+    deeper: list[Known] = []
     for name, info in section.model_fields.items():
         if (inner := _section(info)) is not None:
             deeper += _settings_of(inner, (*above, name))

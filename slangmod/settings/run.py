@@ -70,5 +70,5 @@ def may_change(path: Key, changeable: Iterable[str]) -> bool:
 
 def _same(entry: Entry, theirs: Any) -> bool:
     if entry.path in PATHS and entry.value is not None and theirs is not None:
-        return Path.cwd() / entry.value == Path.cwd() / theirs
+        return bool(Path.cwd() / entry.value == Path.cwd() / theirs)
     return bool(entry.value == theirs)

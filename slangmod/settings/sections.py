@@ -5,37 +5,20 @@ the JSON schema all come from these lines. The words a setting may take are spel
 here too; a test holds them equal to the tables of functions that they choose from.
 """
 
-# fmt: off  (one line per setting, however long: the page reads as a table)
+# One line per setting, however long: the page reads as a table.
 # ruff: noqa: E501
+# fmt: off
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from slangmod.settings.free import FreeTable
 
 # The description of a pattern says in words what it asks for: errors and help show it.
-Duration = Annotated[
-    str,
-    Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?[smhd]$",
-        description='a number and its unit s, m, h or d, such as "90s" or "2h"',
-    ),
-]
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description='1 to 64 letters, digits, ".", "_" and "-"',
-    ),
-]
-Device = Annotated[
-    str,
-    Field(
-        pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$",
-        description='a device of torch, such as "cpu", "cuda" or "cuda:1"',
-    ),
-]
+Duration = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]$", description='a number and its unit s, m, h or d, such as "90s" or "2h"')]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description='1 to 64 letters, digits, ".", "_" and "-"')]
+Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$", description='a device of torch, such as "cpu", "cuda" or "cuda:1"')]
 Activation = Literal["elu", "gelu", "mish", "relu", "swish"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Free = Annotated[FreeTable, PlainValidator(FreeTable), PlainSerializer(FreeTable.plain)]
@@ -69,62 +52,26 @@ class Section(BaseModel):
 class Files(Section):
     """Where raw text comes from and how it is cleaned."""
 
-    raw: str = setting(
-        ".",
-        "file or folder of raw documents (.txt, .jsonl, .parquet, each also .gz and .zst)",
-    )
-    suffix: str | None = setting(
-        None, "read only files that end in this; unset: every known kind"
-    )
-    column: str = setting(
-        "text", "column of parquet and key of jsonl that holds the text"
-    )
+    raw: str = setting(".", "file or folder of raw documents (.txt, .jsonl, .parquet, each also .gz and .zst)")
+    suffix: str | None = setting(None, "read only files that end in this; unset: every known kind")
+    column: str = setting("text", "column of parquet and key of jsonl that holds the text")
     min_doc_len: int = setting(1, "shorter documents are dropped", "characters", ge=0)
-    cleaners: tuple[Literal["quotes", "encoding", "wiki40b", "unicode"], ...] = setting(
-        (), "what is done to each document, in this order"
-    )
-    encoding: str = setting(
-        "cp1252", 'character set that the cleaner "encoding" forces a text into'
-    )
-    tokenizer: str | None = setting(
-        None, "tokenizer file to write and read; unset: named by a hash of [tokens]"
-    )
+    cleaners: tuple[Literal["quotes", "encoding", "wiki40b", "unicode"], ...] = setting((), "what is done to each document, in this order")
+    encoding: str = setting("cp1252", 'character set that the cleaner "encoding" forces a text into')
+    tokenizer: str | None = setting(None, "tokenizer file to write and read; unset: named by a hash of [tokens]")
 
 
 class Tokens(Section):
     """The tokenizer: how text becomes ids."""
 
-    algo: Literal["bpe", "wordpiece", "unigram", "byte"] = setting(
-        "bpe", "how the vocabulary is built"
-    )
-    vocab: int = setting(
-        16384,
-        'size of the vocabulary ("byte" has 257 whatever is asked for)',
-        "tokens",
-        ge=2,
-    )
-    dropout: float = setting(
-        0.0,
-        "share of merges skipped at random when the train split is encoded (bpe)",
-        ge=0,
-        lt=1,
-    )
-    min_freq: int = setting(
-        0, "pieces seen less often are not learnt", "occurrences", ge=0
-    )
+    algo: Literal["bpe", "wordpiece", "unigram", "byte"] = setting("bpe", "how the vocabulary is built")
+    vocab: int = setting(16384, 'size of the vocabulary ("byte" has 257 whatever is asked for)', "tokens", ge=2)
+    dropout: float = setting(0.0, "share of merges skipped at random when the train split is encoded (bpe)", ge=0, lt=1)
+    min_freq: int = setting(0, "pieces seen less often are not learnt", "occurrences", ge=0)
     max_len: int = setting(16, "longest piece of unigram", "characters", ge=1)
-    shrink_factor: float = setting(
-        0.75, "share of pieces that unigram keeps in each round of pruning", gt=0, lt=1
-    )
-    n_iter: int = setting(
-        2,
-        "rounds of expectation and maximisation between prunings of unigram",
-        "rounds",
-        ge=1,
-    )
-    eos_regex: str | None = setting(
-        None, "where this matches, `clean` cuts a text into documents"
-    )
+    shrink_factor: float = setting(0.75, "share of pieces that unigram keeps in each round of pruning", gt=0, lt=1)
+    n_iter: int = setting(2, "rounds of expectation and maximisation between prunings of unigram", "rounds", ge=1)
+    eos_regex: str | None = setting(None, "where this matches, `clean` cuts a text into documents")
     eos_string: str = setting("\n\n", "what decoding writes for the end symbol")
 
 
@@ -132,41 +79,20 @@ class Data(Section):
     """How token ids become the rows of a mini-batch."""
 
     seq_len: int = setting(512, "length of a row", "tokens", ge=1)
-    overlap: int | float = setting(
-        0,
-        "by how much neighbouring rows overlap: a share of seq_len below 1, else tokens",
-        ge=0,
-    )
-    jitter: int = setting(
-        32,
-        "at the start of each epoch one offset is drawn from 0 .. jitter - 1 for all rows",
-        "tokens",
-        ge=0,
-    )
+    overlap: int | float = setting(0, "by how much neighbouring rows overlap: a share of seq_len below 1, else tokens", ge=0)
+    jitter: int = setting(32, "at the start of each epoch one offset is drawn from 0 .. jitter - 1 for all rows", "tokens", ge=0)
     shuffle: bool = setting(True, "show the rows in a new random order every epoch")
-    packing: Literal["concat", "pad"] = setting(
-        "concat",
-        'rows run on across documents ("concat") or each document is padded ("pad")',
-    )
-    device: Device | None = setting(
-        None,
-        "where to compute, such as cpu, cuda or cuda:1; unset: cuda if there, else cpu",
-    )
-    precision: Literal["bfloat16", "float32"] = setting(
-        "bfloat16", "of matrix products; weights and sums are float32 either way"
-    )
+    packing: Literal["concat", "pad"] = setting("concat", 'rows run on across documents ("concat") or each document is padded ("pad")')
+    device: Device | None = setting(None, "where to compute, such as cpu, cuda or cuda:1; unset: cuda if there, else cpu")
+    precision: Literal["bfloat16", "float32"] = setting("bfloat16", "of matrix products; weights and sums are float32 either way")
 
 
 class FeedForward(Section):
     """The feed-forward half of each layer."""
 
-    flavor: Literal["vanilla", "glu", "grn"] = setting(
-        "vanilla", "plain, gated linear unit, or gated residual network"
-    )
+    flavor: Literal["vanilla", "glu", "grn"] = setting("vanilla", "plain, gated linear unit, or gated residual network")
     activation: Activation = setting("gelu", "non-linearity")
-    gate: Literal["elu", "gelu", "mish", "none", "relu", "sigmoid", "swish"] = setting(
-        "gelu", "non-linearity of the gate of glu and grn"
-    )
+    gate: Literal["elu", "gelu", "mish", "none", "relu", "sigmoid", "swish"] = setting("gelu", "non-linearity of the gate of glu and grn")
     bias: bool = setting(False, "add biases to the feed-forward projections")
     factor: int | float = setting(4, "hidden width over dim", gt=0)
 
@@ -175,160 +101,72 @@ class Model(Section):
     """The decoder-only transformer."""
 
     dim: int = setting(512, "width of the residual stream", "features", ge=1)
-    positions: Literal["vanilla", "learnable", "sinusoidal", "rotary"] = setting(
-        "vanilla", "sinusoidal once, learnt, sinusoidal in every layer, or rotary"
-    )
+    positions: Literal["vanilla", "learnable", "sinusoidal", "rotary"] = setting("vanilla", "sinusoidal once, learnt, sinusoidal in every layer, or rotary")
     context: int = setting(4096, "longest sequence the model can see", "tokens", ge=2)
     n_heads: int = setting(8, "attention heads", "heads", ge=1)
-    n_kv_heads: int | None = setting(
-        None,
-        "heads of keys and values, shared by groups of query heads; unset: n_heads",
-        "heads",
-        ge=1,
-    )
+    n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: n_heads", "heads", ge=1)
     n_layers: int = setting(8, "layers", "layers", ge=1)
     attn_bias: bool = setting(False, "add biases to the attention projections")
-    dropout: float = setting(
-        0.1, "share of activations dropped in training", ge=0, lt=1
-    )
-    norm_cls: Literal["layer", "rms"] = setting(
-        "layer", "layer normalisation, or root mean square alone"
-    )
+    dropout: float = setting(0.1, "share of activations dropped in training", ge=0, lt=1)
+    norm_cls: Literal["layer", "rms"] = setting("layer", "layer normalisation, or root mean square alone")
     norm_bias: bool = setting(True, 'add biases to the norms (norm_cls = "layer")')
-    norm_first: bool = setting(
-        True, "normalise the input of each half layer rather than its output"
-    )
+    norm_first: bool = setting(True, "normalise the input of each half layer rather than its output")
     qk_norm: bool = setting(False, "normalise queries and keys of each head")
     tie_embeddings: bool = setting(True, "one matrix embeds tokens and predicts them")
-    logit_softcap: float | None = setting(
-        None, "bound c of the logits, c * tanh(logits / c)", gt=0
-    )
-    scale_grad_by_freq: bool = setting(
-        False,
-        "divide each embedding's gradient by how often its token is in the mini-batch",
-    )
-    compile: bool = setting(
-        True, "compile the training step (eager where no compiler works)"
-    )
+    logit_softcap: float | None = setting(None, "bound c of the logits, c * tanh(logits / c)", gt=0)
+    scale_grad_by_freq: bool = setting(False, "divide each embedding's gradient by how often its token is in the mini-batch")
+    compile: bool = setting(True, "compile the training step (eager where no compiler works)")
     feedforward: FeedForward = FeedForward()
 
 
 class Train(Section):
     """How the model learns."""
 
-    batch_size: int = setting(
-        64,
-        "sequences per mini-batch of the whole run, whatever the number of devices",
-        "sequences",
-        ge=1,
-    )
-    step_freq: int = setting(
-        1,
-        "mini-batches whose gradients are accumulated before the optimizer takes a step",
-        "mini-batches",
-        ge=1,
-    )
-    clip_grad: float = setting(
-        0.8, "overall norm of all gradients above which they are scaled back", gt=0
-    )
-    label_smoothing: float = setting(
-        0.1, "of the cross-entropy, in training only", ge=0, lt=1
-    )
-    optimizer: Literal["adamw", "adafactor"] = setting(
-        "adamw", "rule by which gradients change weights"
-    )
-    max_epochs: int = setting(
-        16, "how often all training data are shown at most", "epochs", ge=1
-    )
-    max_steps: int | None = setting(
-        None, "end after so many optimizer steps", "optimizer steps", ge=1
-    )
-    max_time: Duration | None = setting(
-        None, 'end after so much training time, such as "90s", "30m" or "2h"', "time"
-    )
-    patience: int | None = setting(
-        None,
-        "stop after that many consecutive epochs without a better test loss; unset: never",
-        "epochs",
-        ge=2,
-    )
-    eval_freq: int | None = setting(
-        None,
-        "mini-batches between evaluations; unset: each epoch",
-        "mini-batches",
-        ge=1,
-    )
+    batch_size: int = setting(64, "sequences per mini-batch of the whole run, whatever the number of devices", "sequences", ge=1)
+    step_freq: int = setting(1, "mini-batches whose gradients are accumulated before the optimizer takes a step", "mini-batches", ge=1)
+    clip_grad: float = setting(0.8, "overall norm of all gradients above which they are scaled back", gt=0)
+    label_smoothing: float = setting(0.1, "of the cross-entropy, in training only", ge=0, lt=1)
+    optimizer: Literal["adamw", "adafactor"] = setting("adamw", "rule by which gradients change weights")
+    max_epochs: int = setting(16, "how often all training data are shown at most", "epochs", ge=1)
+    max_steps: int | None = setting(None, "end after so many optimizer steps", "optimizer steps", ge=1)
+    max_time: Duration | None = setting(None, 'end after so much training time, such as "90s", "30m" or "2h"', "time")
+    patience: int | None = setting(None, "stop after that many consecutive epochs without a better test loss; unset: never", "epochs", ge=2)
+    eval_freq: int | None = setting(None, "mini-batches between evaluations; unset: each epoch", "mini-batches", ge=1)
     learning_rate: float = setting(0.001, "peak step size", gt=0)
-    warmup: int = setting(
-        8000,
-        "during which the rate rises linearly to learning_rate",
-        "mini-batches",
-        ge=0,
-    )
-    scaling: Literal["inverse", "exponential", "cosine"] = setting(
-        "inverse", "shape of the decay after warmup"
-    )
+    warmup: int = setting(8000, "during which the rate rises linearly to learning_rate", "mini-batches", ge=0)
+    scaling: Literal["inverse", "exponential", "cosine"] = setting("inverse", "shape of the decay after warmup")
     power: float = setting(0.5, 'exponent of "inverse"', ge=0.5, le=1)
     gamma: float = setting(0.95, 'base of "exponential"', gt=0, lt=1)
     cooldown: int = setting(100_000, 'until "cosine" reaches 0', "mini-batches", ge=1)
-    cb_freq: int = setting(
-        1,
-        "every how many mini-batches the training loss and the learning rate are logged",
-        "mini-batches",
-        ge=1,
-    )
+    cb_freq: int = setting(1, "every how many mini-batches the training loss and the learning rate are logged", "mini-batches", ge=1)
 
 
 class Optimizer(Section):
     """Options of the optimizer; unset: the optimizer's own default."""
 
-    weight_decay: float = setting(
-        0.01, "pull of matrices towards zero (not of norms, biases, embeddings)", ge=0
-    )
-    betas: tuple[Decay, Decay] | None = setting(
-        None, "decay of the first and second moment (adamw)"
-    )
+    weight_decay: float = setting(0.01, "pull of matrices towards zero (not of norms, biases, embeddings)", ge=0)
+    betas: tuple[Decay, Decay] | None = setting(None, "decay of the first and second moment (adamw)")
     eps: float | None = setting(None, "added to the denominator (adamw)", gt=0)
 
 
 class Checkpoint(Section):
     """When training is saved, and how much of it is kept."""
 
-    every: int | None = setting(
-        None,
-        "mini-batches between checkpoints, besides one each epoch; unset: each epoch only",
-        "mini-batches",
-        ge=1,
-    )
-    keep: int = setting(
-        2, "newest checkpoints kept, besides the best", "checkpoints", ge=1
-    )
+    every: int | None = setting(None, "mini-batches between checkpoints, besides one each epoch; unset: each epoch only", "mini-batches", ge=1)
+    keep: int = setting(2, "newest checkpoints kept, besides the best", "checkpoints", ge=1)
 
 
 class Chat(Section):
     """How text is generated, and how a conversation is laid out."""
 
-    generator: Literal["greedy", "top_k", "top_p", "beamsearch"] = setting(
-        "greedy", "how the next token is chosen"
-    )
+    generator: Literal["greedy", "top_k", "top_p", "beamsearch"] = setting("greedy", "how the next token is chosen")
     max_tokens: int = setting(256, "longest answer", "tokens", ge=1)
     temperature: float = setting(1.0, "divides the logits before sampling", gt=0)
-    k: int | float = setting(
-        0.1,
-        "top_k samples from so many tokens; below 1 a share of the vocabulary",
-        gt=0,
-    )
-    p: float = setting(
-        0.8,
-        "top_p samples from the fewest tokens that are this likely together",
-        gt=0,
-        le=1,
-    )
+    k: int | float = setting(0.1, "top_k samples from so many tokens; below 1 a share of the vocabulary", gt=0)
+    p: float = setting(0.8, "top_p samples from the fewest tokens that are this likely together", gt=0, le=1)
     width: int = setting(8, "beams of beamsearch", "beams", ge=1)
     boost: float = setting(1.0, "length exponent of beams", ge=0)
-    style: Literal["space", "paragraph", "quotes", "dialogue"] = setting(
-        "space", "how turns are joined"
-    )
+    style: Literal["space", "paragraph", "quotes", "dialogue"] = setting("space", "how turns are joined")
     user: str = setting("USR", "name shown for the user")
     bot: str = setting("BOT", "name shown for the model")
     stop: str = setting("Stop!", "what the user types to end the conversation")
@@ -343,24 +181,13 @@ class Settings(Section):
     """Everything a user can say about a run, resolved and frozen."""
 
     workdir: str = setting(".", "folder that holds corpus, encodings and runs")
-    name: Name | None = setting(
-        None,
-        "name of the run; unset: date and time for a new run, the newest for an old one",
-    )
+    name: Name | None = setting(None, "name of the run; unset: date and time for a new run, the newest for an old one")
     size: Size | None = setting(None, "preset of data, model and training settings")
-    base: str | None = setting(
-        None, 'TOML file, or "preset:NAME", whose settings this one starts from'
-    )
+    base: str | None = setting(None, 'TOML file, or "preset:NAME", whose settings this one starts from')
     seed: int = setting(100, "from which all chance is drawn", ge=0)
-    threads: int | None = setting(
-        None, "CPU threads of torch; unset: one per physical core", "threads", ge=1
-    )
-    deterministic: bool = setting(
-        False, "repeatable kernels on GPUs too (always on for CPUs)"
-    )
-    log_level: LogLevel | Annotated[int, Field(ge=10, le=50)] = setting(
-        "info", "least important messages that are shown"
-    )
+    threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core", "threads", ge=1)
+    deterministic: bool = setting(False, "repeatable kernels on GPUs too (always on for CPUs)")
+    log_level: LogLevel | Annotated[int, Field(ge=10, le=50)] = setting("info", "least important messages that are shown")
     progress: bool = setting(True, "show a progress bar on a terminal")
     files: Files = Files()
     tokens: Tokens = Tokens()
@@ -372,10 +199,10 @@ class Settings(Section):
     chat: Chat = Chat()
     extra: Free = setting(FreeTable(), "free table: tracked with the run, never read")
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> "Settings":
         """These settings with others in their place, all rules checked anew.
 
-        Names are dotted: ``settings.replace(**{"train.batch_size": 32})``. None unsets.
+        Names are dotted: ``settings.replace(**{"train.batch_size": 32})``; None unsets.
         Raises SettingsError with every problem there is.
         """
         from slangmod.settings.load import replaced
