@@ -1,0 +1,61 @@
+"""A model that reads on and on: through its cache, and past the end of its context."""
+
+import torch
+from torch import Tensor
+
+from slangmod.model.cache import Cache
+from slangmod.model.transformer import Transformer
+
+
+def window_start(seen: int, context: int) -> int:
+    """Index of the first of ``seen`` tokens that the model still looks at.
+
+    It looks at everything until ``context`` tokens are exceeded. Then it begins again
+    with the last ``context // 2``, and again whenever these have grown too many. So
+    what a token depends on is a function of its place alone, whoever keeps a cache.
+    """
+    if seen <= context:
+        return 0
+    kept = context // 2
+    return seen - kept - (seen - context - 1) % (context - kept + 1)
+
+
+class Reader:
+    """Reads tokens and says what could be next: [batch, new] -> logits [batch, vocab].
+
+    ``capacity``: tokens that will be read at most (less memory than a full context).
+    """
+
+    def __init__(self, model: Transformer, capacity: int) -> None:
+        self.model = model
+        self.capacity = min(capacity, model.context)
+        self.device = model.embedding.weight.device
+        self.seen: Tensor | None = None
+        self.start = 0
+        self.cache: Cache | None = None
+
+    @torch.inference_mode()
+    def read(self, ids: Tensor) -> Tensor:
+        """Logits of what follows ``ids``, [batch, vocab] float32 on the CPU.
+
+        ids: [batch, new] int64 on the CPU, new >= 1; the batch is that of before.
+        """
+        self.seen = ids if self.seen is None else torch.cat((self.seen, ids), dim=1)
+        start = window_start(self.seen.shape[1], self.model.context)
+        if self.cache is None:
+            self.cache = self.model.new_cache(len(ids), self.capacity)
+            ids = self.seen[:, start:]
+        elif start != self.start:
+            self.cache.length = 0
+            ids = self.seen[:, start:]
+        self.start = start
+        hidden = self.model.hidden(ids.to(self.device), self.cache)
+        return self.model.head(hidden[:, -1]).float().cpu()
+
+    @torch.inference_mode()
+    def select(self, rows: Tensor) -> None:
+        """Go on with these sequences: [new batch] int64 indices, repeats allowed."""
+        assert self.seen is not None
+        assert self.cache is not None
+        self.seen = self.seen[rows]
+        self.cache.select(rows.to(self.device))

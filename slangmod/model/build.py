@@ -1,0 +1,108 @@
+"""From settings to a model: parts chosen from their tables, weights drawn."""
+
+import math
+
+import torch
+from torch import nn
+
+from slangmod.model.attention import Attention
+from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES
+from slangmod.model.norms import NORMS
+from slangmod.model.positions import POSITIONS
+from slangmod.model.transformer import Layer, Transformer
+from slangmod.settings.sections import Model, Settings
+
+
+def build_model(settings: Settings, vocab: int) -> Transformer:
+    """A fresh model for ``vocab`` token ids: on the CPU, float32, in training mode.
+
+    Weights are drawn from torch's default generator; whoever calls has seeded it.
+    """
+    model = assemble(settings.model, vocab)
+    initialise(model)
+    return model
+
+
+def assemble(section: Model, vocab: int) -> Transformer:
+    """The model on the CPU with its tables of positions; its weights are not set."""
+    model = skeleton(section, vocab)
+    model.to_empty(device="cpu")
+    model.positions.fill()
+    return model
+
+
+def skeleton(section: Model, vocab: int) -> Transformer:
+    """The model without memory: names, shapes and types of its weights."""
+    dim = section.dim
+    norm = NORMS[section.norm_cls]
+    with torch.device("meta"):
+        return Transformer(
+            nn.Embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
+            POSITIONS[section.positions](section.context, dim, dim // section.n_heads),
+            [layer(section) for _ in range(section.n_layers)],
+            norm(dim, section.norm_bias) if section.norm_first else None,
+            None if section.tie_embeddings else nn.Linear(dim, vocab, bias=False),
+            dropout=section.dropout,
+            softcap=section.logit_softcap,
+            context=section.context,
+            config={"vocab": vocab, "model": section.model_dump(exclude={"compile"})},
+        )
+
+
+def layer(section: Model) -> Layer:
+    """One of the ``n_layers`` layers."""
+    norm, dim = NORMS[section.norm_cls], section.dim
+    head = dim // section.n_heads
+    part = section.feedforward
+    return Layer(
+        norm(dim, section.norm_bias),
+        Attention(
+            dim,
+            section.n_heads,
+            section.n_kv_heads or section.n_heads,
+            bias=section.attn_bias,
+            dropout=section.dropout,
+            query_norm=norm(head, False) if section.qk_norm else None,
+            key_norm=norm(head, False) if section.qk_norm else None,
+        ),
+        norm(dim, section.norm_bias),
+        FLAVORS[part.flavor](
+            dim, part.factor, ACTIVATIONS[part.activation], GATES[part.gate], part.bias
+        ),
+        norm_first=section.norm_first,
+        dropout=section.dropout,
+    )
+
+
+EMBEDDED = 0.02
+"""Standard deviation of embeddings (Radford et al. 2019)."""
+
+
+def count_parameters(section: Model, vocab: int) -> int:
+    """How many numbers the model learns; no memory is set aside for them."""
+    return sum(weight.numel() for weight in skeleton(section, vocab).parameters())
+
+
+@torch.no_grad()
+def initialise(model: Transformer) -> None:
+    """Draw all weights anew from torch's default generator.
+
+    Projections: normal with variance 1 / (3 * fan in), which at width 768 is the 0.02
+    of GPT-2 and keeps the scale of what passes through at every width. Those that
+    add to the residual stream are divided by sqrt(2 * layers), so that the sum of all
+    branches stays as large as one (Radford et al. 2019). Norms begin as plain
+    normalisation, biases as 0. Embeddings are small, so that all tokens are about
+    equally likely at first: the loss starts close to ln(vocab).
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=(3 * module.in_features) ** -0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=EMBEDDED)
+        elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            module.reset_parameters()
+    for each in model.layers:
+        for last in (each.attention.output, each.feedforward.down):
+            last.weight.div_(math.sqrt(2 * len(model.layers)))

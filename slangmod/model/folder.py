@@ -1,0 +1,111 @@
+"""A model on disk: model.safetensors, config.json, tokenizer.json, and no pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from slangmod import files
+from slangmod.errors import DataError
+from slangmod.model.build import assemble, skeleton
+from slangmod.model.transformer import Transformer
+from slangmod.settings.rules import clashes
+from slangmod.settings.sections import Data, Model, Settings
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+FORMAT = 1
+"""Of config.json; raised when its meaning changes."""
+
+NAMES = {"float32": "F32"}
+"""How safetensors spells the types that weights may have."""
+
+
+def save_model(folder: Path, model: Transformer, tokenizer: Path) -> None:
+    """Write weights, description and a copy of the tokenizer file, all or nothing.
+
+    What slangmod had written to ``folder`` before is replaced. Equal weights are equal
+    bytes, and a tied matrix is stored once. Raises DataError if ``folder`` is there and
+    is not slangmod's own.
+    """
+    weights = {name: w.contiguous() for name, w in model.state_dict().items()}
+    description = {"format": FORMAT, **model.config}
+    with files.folder_aside(folder) as aside:
+        files.write_bytes(aside / WEIGHTS, save(weights, {"format": "pt"}))
+        files.write_json(aside / CONFIG, description)
+        files.write_bytes(aside / TOKENIZER, tokenizer.read_bytes())
+        files.mark(aside, description)
+
+
+def load_model(folder: Path) -> Transformer:
+    """The model that ``save_model`` wrote: on the CPU, in evaluation mode.
+
+    Raises DataError, naming file and fault, before any memory is set aside for
+    weights that do not fit.
+    """
+    section, vocab = read_config(folder / CONFIG)
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as stored:
+            check_weights(path, stored, skeleton(section, vocab))
+            model = assemble(section, vocab)
+            names = model.state_dict().keys()
+            model.load_state_dict({name: stored.get_tensor(name) for name in names})
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: {error}; train the model again") from error
+    return model.eval()
+
+
+def read_config(path: Path) -> tuple[Model, int]:
+    """The [model] section and the size of the vocabulary that config.json names.
+
+    Raises DataError if it is missing, broken or of another format.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content["format"] != FORMAT:
+            raise DataError(
+                f"{path}: format {content['format']!r}, but this slangmod reads "
+                f"{FORMAT}; read it with the slangmod that wrote it"
+            )
+        section, vocab = Model.model_validate(content["model"]), content["vocab"]
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: there is no model yet; it is written when training ends, and "
+            "`slangmod resume` goes on with a run that was stopped"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: model.{place}: {first['msg']}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the description of a model: {error}") from error
+    for clash in clashes(Settings(model=section, data=Data(seq_len=1))):
+        raise DataError(f"{path}: {clash.reason}")
+    if type(vocab) is not int or vocab < 1:
+        raise DataError(f"{path}: vocab = {vocab!r}: must be a positive integer")
+    return section, vocab
+
+
+def check_weights(path: Path, stored: Any, expected: Transformer) -> None:
+    """Raise DataError unless names, shapes and types in the file are those expected."""
+    weights = expected.state_dict()
+    names = set(stored.keys())
+    for name in sorted(names ^ weights.keys()):
+        fault = "is not part of this model" if name in names else "is missing"
+        raise DataError(f"{path}: {name} {fault} ({CONFIG} describes another)")
+    for name, weight in weights.items():
+        piece = stored.get_slice(name)
+        found = (tuple(piece.get_shape()), piece.get_dtype())
+        wanted = (tuple(weight.shape), NAMES[str(weight.dtype).removeprefix("torch.")])
+        if found != wanted:
+            raise DataError(
+                f"{path}: {name} is {found[1]} {list(found[0])}, but {CONFIG} asks for "
+                f"{wanted[1]} {list(wanted[0])}"
+            )

@@ -1,0 +1,142 @@
+"""How a model knows where a token stands: four kinds, all computed in float32.
+
+Tables are worked out in float64 and kept in float32, never in the precision of the
+matrix products: bfloat16 cannot tell position 257 from 258.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+BASE = 10_000.0
+"""Wavelengths run from 2 pi to BASE * 2 pi tokens."""
+
+
+class Placement(NamedTuple):
+    """Where positions enter the model; what is None does not."""
+
+    at_input: Tensor | None = None  # [seq, dim], added to the embeddings
+    at_attention: Tensor | None = None  # [seq, dim], added to what each attention reads
+    rotation: tuple[Tensor, Tensor] | None = None  # cos, sin: [seq, 1, head / 2] each
+
+
+def angles(context: int, width: int) -> Tensor:
+    """position / BASE**(2 i / width) for i < width / 2: [context, ceil(width / 2)]."""
+    places = torch.arange(context, dtype=torch.float64, device="cpu")
+    pairs = torch.arange(0, width, 2, dtype=torch.float64, device="cpu")
+    return places[:, None] * BASE ** (-pairs / width)
+
+
+def sinusoids(context: int, dim: int) -> Tensor:
+    """Sines in even features, cosines in odd ones: [context, dim], float32.
+
+    Vaswani et al. 2017, Attention Is All You Need, section 3.5.
+    """
+    turns = angles(context, dim)
+    waves = torch.stack((turns.sin(), turns.cos()), dim=-1).flatten(1)
+    return waves[:, :dim].float()
+
+
+class Sinusoidal(nn.Module):
+    """A table of sinusoids, added at the input or before every attention."""
+
+    table: Tensor
+
+    def __init__(self, context: int, dim: int, *, every_layer: bool) -> None:
+        super().__init__()
+        self.every_layer = every_layer
+        self.register_buffer("table", torch.empty(context, dim), persistent=False)
+
+    def fill(self) -> None:
+        """Work out the table (anew after the model was given memory)."""
+        self.table.copy_(sinusoids(*self.table.shape))
+
+    def forward(self, start: int, stop: int) -> Placement:
+        """Positions start .. stop - 1."""
+        waves = self.table[start:stop]
+        if self.every_layer:
+            return Placement(at_attention=waves)
+        return Placement(at_input=waves)
+
+
+class Learnable(nn.Module):
+    """One learnt vector for each position, added at the input."""
+
+    def __init__(self, context: int, dim: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(context, dim)
+
+    def fill(self) -> None:
+        """There is no table: what is learnt is initialised with the other weights."""
+
+    def forward(self, start: int, stop: int) -> Placement:
+        """Positions start .. stop - 1."""
+        return Placement(at_input=self.embedding.weight[start:stop])
+
+
+class Rotary(nn.Module):
+    """Angles by which queries and keys are turned, so that only distances count.
+
+    Su et al. 2021, RoFormer, section 3.2; feature i is paired with i + head / 2.
+    """
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, context: int, head: int) -> None:
+        super().__init__()
+        shape = context, 1, head // 2
+        self.register_buffer("cosines", torch.empty(shape), persistent=False)
+        self.register_buffer("sines", torch.empty(shape), persistent=False)
+
+    def fill(self) -> None:
+        """Work out the tables (anew after the model was given memory)."""
+        context, _, half = self.cosines.shape
+        turns = angles(context, 2 * half)[:, None]
+        self.cosines.copy_(turns.cos())
+        self.sines.copy_(turns.sin())
+
+    def forward(self, start: int, stop: int) -> Placement:
+        """Positions start .. stop - 1."""
+        return Placement(rotation=(self.cosines[start:stop], self.sines[start:stop]))
+
+
+def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn each pair of features: [batch, seq, heads, head] -> the same, float32."""
+    first, second = heads.float().chunk(2, dim=-1)
+    return torch.cat(
+        (first * cosines - second * sines, second * cosines + first * sines), dim=-1
+    )
+
+
+def vanilla(context: int, dim: int, _head: int) -> Sinusoidal:
+    """Sinusoids, once at the input."""
+    return Sinusoidal(context, dim, every_layer=False)
+
+
+def sinusoidal(context: int, dim: int, _head: int) -> Sinusoidal:
+    """Sinusoids, before the attention of every layer."""
+    return Sinusoidal(context, dim, every_layer=True)
+
+
+def learnable(context: int, dim: int, _head: int) -> Learnable:
+    """Learnt vectors, once at the input."""
+    return Learnable(context, dim)
+
+
+def rotary(context: int, _dim: int, head: int) -> Rotary:
+    """Queries and keys of every layer are turned."""
+    return Rotary(context, head)
+
+
+Positions = Sinusoidal | Learnable | Rotary
+
+POSITIONS: dict[str, Callable[[int, int, int], Positions]] = {
+    "vanilla": vanilla,
+    "learnable": learnable,
+    "sinusoidal": sinusoidal,
+    "rotary": rotary,
+}
+"""Each from context (tokens), dim and head (features)."""
