@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from slangmod.commands.drawing import Drawing
 from slangmod.commands.summarize import to_json
 from slangmod.errors import UserError
 from slangmod.runs.overview import Overview, overview
+from slangmod.settings.literals import literal
 
 Row = dict[str, Any]
 
@@ -111,12 +111,12 @@ def shown(value: Any) -> str:
 
 
 def in_a_cell(value: Any) -> Any:
-    """A number as it is, text as it is if it can be printed, anything else as JSON."""
+    """A number as it is, text as it is if it can be printed, anything else as TOML."""
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, str) and value.isprintable():
         return value
-    return json.dumps(value, default=str)
+    return literal(value)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -10,21 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from slangmod.runs.durable import Lines
+from slangmod.settings.literals import printable
 
 FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s"
 DATES = "%Y-%m-%d %H:%M:%S"
-
-
-def one_line(text: str) -> str:
-    """``text`` with line breaks, control and invisible characters spelled as escapes.
-
-    >>> one_line("a\\n\\x1b[2J")
-    'a\\\\n\\\\x1b[2J'
-    """
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
 
 
 def is_torn(path: Path) -> bool:
@@ -66,7 +55,7 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
-        line = one_line(self.format(record))
+        line = printable(self.format(record))
         if self._lines is None:
             self._early.append(line)
         else:

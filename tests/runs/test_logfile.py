@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from slangmod.runs.logfile import RunLog, one_line
+from slangmod.runs.logfile import RunLog
 
 
 @pytest.fixture
@@ -43,10 +43,6 @@ def test_every_sign_there_is_makes_one_line_without_controls(tmp_path, logger):
     content = (tmp_path / "train.log").read_bytes()
     assert content.count(b"\n") == 2
     assert all(line.isprintable() for line in content.decode().split("\n"))
-
-
-def test_escapes_are_readable():
-    assert one_line("a\n\x1b[2J\x85é") == r"a\n\x1b[2J\x85é"
 
 
 def test_a_torn_last_line_is_ended_before_the_next(tmp_path, logger):

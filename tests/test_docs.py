@@ -1,0 +1,70 @@
+"""The manual says what the program does."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from slangmod.commands import COMMANDS
+from slangmod.settings.catalog import catalog, tables
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")],
+    key=lambda path: path.relative_to(ROOT).as_posix(),
+)
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+
+
+def test_the_page_of_settings_is_fresh(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    sys.modules.pop("generate", None)
+    from generate import TARGET, settings_page
+
+    assert TARGET.read_text("utf-8") == settings_page(), "run python docs/generate.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_action_that_is_mentioned_exists(name):
+    text = (ROOT / name).read_text("utf-8")
+    for line in re.findall(r"slangmod +((?:[a-z-]+ ?)+)", text):
+        words = line.split()
+        if words and words[0] in {"is", "and", "was", "did", "to", "itself"}:
+            continue
+        if words:
+            assert words[0] in COMMANDS, f"slangmod {line}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_that_is_mentioned_exists(name):
+    text = (ROOT / name).read_text("utf-8")
+    sections = "|".join(".".join(path) for path in tables() if path)
+    for setting in re.findall(rf"--((?:{sections})\.[a-z_.]+)", text):
+        assert setting.rstrip(".") in catalog(), setting
+    for setting in re.findall(rf"``((?:{sections})\.[a-z_]+)``", text):
+        assert setting in catalog(), setting
+
+
+@pytest.mark.parametrize("action", list(COMMANDS))
+def test_every_action_has_a_page(action):
+    page = ROOT / "docs" / "actions" / f"{action}.rst"
+    assert page.is_file()
+    index = (ROOT / "docs" / "actions" / "index.rst").read_text("utf-8")
+    assert f"   {action}\n" in index
+
+
+def test_every_page_is_reached():
+    pages = [name for name in NAMES if name.startswith("docs/")]
+    linked = set()
+    for name in pages:
+        folder = (ROOT / name).parent
+        text = (ROOT / name).read_text("utf-8")
+        for block in re.findall(r"\.\. toctree::\n(?:   :.*\n)*\n((?:   .+\n)+)", text):
+            linked |= {
+                (folder / f"{line.strip()}.rst").resolve()
+                for line in block.splitlines()
+            }
+    assert {(ROOT / name).resolve() for name in pages} - linked == {
+        (ROOT / "docs" / "index.rst").resolve()
+    }
