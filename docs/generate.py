@@ -15,11 +15,11 @@ HEAD = """\
 Settings
 ========
 
-Every setting, as it is checked and as ``slangmod config explain`` tells it. In a TOML file
-a setting stands in its table; on the command line it is ``--table.name value``, in the
-environment ``SLM_TABLE__NAME``. Later ones win: defaults, preset (``size``), ``base``
-files, the TOML file, environment, command line. The text ``"none"`` unsets a setting that
-may be unset.
+Every setting, as it is checked and as ``slangmod config explain`` tells it. In a TOML
+file a setting stands in its table; on the command line it is ``--table.name value``, in
+the environment ``SLM_TABLE__NAME``. Later ones win: defaults, preset (``size``),
+``base`` files, the TOML file, environment, command line. The text ``"none"`` unsets a
+setting that may be unset.
 """
 
 
