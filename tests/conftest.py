@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from slangmod.runs.directory import RunDir
+from slangmod.runs.recorders import EpochsCsv, StepsCsv
 from slangmod.settings.sections import Settings
+from slangmod.training.events import EpochDone, StepDone
 
 TINY: dict[str, Any] = {
     "model": {
@@ -66,5 +69,30 @@ def token_file(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         (np.cumsum(steps) % vocab).astype("<u2").tofile(path)
         return path
+
+    return make
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., RunDir]:
+    """Makes a run whose test loss is least at two thirds of its steps."""
+
+    def make(name: str, steps: int = 60, evaluations: int = 6) -> RunDir:
+        run = RunDir.of(tmp_path, name)
+        run.root.mkdir(parents=True)
+        run.config.write_text('[train]\nbatch_size = 64\nscaling = "inverse"\n')
+        table, tests = StepsCsv(run.steps), EpochsCsv(run.epochs)
+        for step in range(1, steps + 1):
+            loss = 2 + 3 / step
+            rate = 1e-3 * min(1, step / 6)
+            table(StepDone(step, 1, step, 640 * step, loss, rate, 0.5, 41000.0))
+            if evaluations and step % (steps // evaluations) == 0:
+                test = 2 + abs(step - steps * 2 // 3) / steps
+                tests(
+                    EpochDone(1, step, 640 * step, loss, test, rate, step, best=False)
+                )
+        table.close()
+        tests.close()
+        return run
 
     return make

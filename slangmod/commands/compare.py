@@ -11,7 +11,7 @@ from slangmod.commands.choosing import all_runs, say
 from slangmod.commands.drawing import Drawing
 from slangmod.commands.summarize import to_json
 from slangmod.errors import UserError
-from slangmod.runs.overview import Overview, overview
+from slangmod.runs.overview import ENDED, Overview, overview
 from slangmod.settings.literals import literal
 
 Row = dict[str, Any]
@@ -35,6 +35,16 @@ NUMBERS = (
 )
 """Table and key of what a summary tells, in the order shown."""
 
+SO_FAR = {
+    "outcome.steps": "step",
+    "outcome.epochs": "epoch",
+    "outcome.best_step": "best_step",
+    "outcome.best_test_loss": "best_test_loss",
+    "cost.tokens": "tokens",
+    "cost.tokens_per_second": "tokens_per_second",
+}
+"""Numbers that a run has before its end, and where its progress has them."""
+
 OWN = ("name", "base", "size", "workdir")
 """Settings that differ without making a difference, or by others that are shown."""
 
@@ -51,7 +61,9 @@ def run(call: Call) -> None:
     if plot:
         drawing.save(Path(str(plot)))
     rows = rows_of([overview(run) for run in runs])
-    kind = "json" if call.flags.get("json") else str(call.flags.get("format", "table"))
+    kind = (
+        "json" if call.flags.get("json") else str(call.flags.get("format") or "table")
+    )
     say(FORMATS[kind](rows))
     if kind == "table" and not plot:
         say("\n" + drawing.text(used_lines=0))
@@ -69,9 +81,21 @@ def rows_of(runs: Sequence[Overview]) -> list[Row]:
     return [
         {"name": run.name, "state": run.state}
         | {key: one.get(key) for key in differing}
-        | {f"{part}.{key}": run.summary.get(part, {}).get(key) for part, key in NUMBERS}
+        | numbers_of(run)
         for run, one in zip(runs, settings, strict=True)
     ]
+
+
+def numbers_of(run: Overview) -> Row:
+    """The numbers of a run's summary; where it has not ended, how far it is."""
+    row = {f"{part}.{key}": run.summary.get(part, {}).get(key) for part, key in NUMBERS}
+    if run.state != ENDED:
+        row |= {
+            number: run.progress[column]
+            for number, column in SO_FAR.items()
+            if column in run.progress
+        }
+    return row
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Row:
@@ -106,7 +130,8 @@ def shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4f}" if 0.1 <= abs(value) < 1e5 else f"{value:.4g}"
+        digits = "f" if 0.1 <= abs(value) < 1000 else "g"
+        return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4{digits}}"
     return str(in_a_cell(value))
 
 

@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 from slangmod.commands.call import Call
-from slangmod.commands.choosing import named_runs, newest_run, say
+from slangmod.commands.choosing import named_runs, say
 from slangmod.commands.drawing import Drawing
+from slangmod.commands.existing import chosen_run
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import RUNNING, Overview, overview
 from slangmod.runs.progress import short_count
+from slangmod.settings.literals import printable
 
 SECONDS_BETWEEN_LOOKS = 1.0
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
@@ -18,7 +20,7 @@ CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b
 
 def run(call: Call) -> None:
     """Draw until the run ends or Ctrl-C; once, where nobody watches."""
-    runs = named_runs(call) or (newest_run(call.settings.workdir),)
+    runs = named_runs(call) or (chosen_run(call.settings),)
     drawing = Drawing.of(runs)
     plot = call.flags.get("plot")
     if plot:
@@ -73,4 +75,4 @@ def state_in_words(about: Overview) -> str:
     reason = about.summary.get("outcome", {}).get("reason")
     if about.state == RUNNING or reason in (None, about.state):
         return about.state
-    return f"{about.state} ({reason!r})"
+    return f"{about.state} ({printable(str(reason))})"

@@ -1,5 +1,6 @@
 """What is known of a run, whatever became of it: for lists, tables and programs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,14 @@ import tomli
 
 from slangmod.errors import DataError
 from slangmod.runs.directory import RunDir
-from slangmod.runs.series import last_row
+from slangmod.runs.series import last_row, read_series
 from slangmod.runs.summary import read_summary
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
 """What a run may be: a process works on it; its own rules ended it; a signal or a kill
 did, and ``resume`` goes on; an error did."""
 
-WHOLE = ("epoch", "step", "batch", "tokens")
+WHOLE = ("epoch", "step", "batch", "tokens", "best_step")
 """Columns of counts."""
 
 
@@ -28,7 +29,7 @@ class Overview:
     state: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     progress: Mapping[str, Any] = field(default_factory=dict)
-    """The newest rows of steps.csv and epochs.csv."""
+    """How far it is, from the last rows of steps.csv and epochs.csv."""
     summary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     """What could not be read, and why."""
@@ -77,12 +78,15 @@ def state_of(run: RunDir, summary: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def progress_of(run: RunDir) -> dict[str, Any]:
-    """The newest row of steps.csv, with the newest losses of epochs.csv."""
-    row = last_row(run.steps)
-    evaluated = last_row(run.epochs)
-    row |= {name: evaluated[name] for name in ("test_loss",) if name in evaluated}
+    """The newest row of steps.csv, and the newest and the best test loss."""
+    row: dict[str, Any] = dict(last_row(run.steps))
+    tests = read_series(run.epochs, ("step", "test_loss"))
+    known = [(loss, step) for step, loss in tests.rows() if math.isfinite(loss)]
+    if known:
+        row["test_loss"] = known[-1][0]
+        row["best_test_loss"], row["best_step"] = min(known)
     return {
-        name: int(value) if name in WHOLE and value.is_integer() else value
+        name: int(value) if name in WHOLE and math.isfinite(value) else value
         for name, value in row.items()
     }
 

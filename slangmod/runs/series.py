@@ -6,7 +6,7 @@ Columns are arrays of doubles, so a million rows cost eight megabytes a column.
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TAIL = 65536
@@ -29,6 +29,10 @@ class Series:
     def __len__(self) -> int:
         """Rows read so far."""
         return len(self.columns[self._names[0]])
+
+    def rows(self) -> Iterator[tuple[float, ...]]:
+        """The rows read so far, with the columns asked for."""
+        return zip(*self.columns.values(), strict=True)
 
     def refresh(self) -> bool:
         """Read rows added since the last call; whether anything changed.

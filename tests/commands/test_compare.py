@@ -1,0 +1,100 @@
+import csv
+import io
+import json
+
+import pytest
+
+from slangmod.cli import main
+from slangmod.runs.summary import write_summary
+
+
+@pytest.fixture
+def two_runs(make_run):
+    one, two = make_run("one"), make_run("two")
+    two.config.write_text('[train]\nbatch_size = 32\nscaling = "inverse"\n')
+    write_summary(
+        one.summary,
+        {"reason": "max_epochs", "steps": 60, "best_test_loss": 2.125},
+        {"loss": 2.25, "perplexity": 9.487735836358526},
+        {},
+        {"seconds": 1234.5, "tokens": 38400},
+    )
+    return one, two
+
+
+def compared(capsys, tmp_path, *more):
+    assert main(["compare", "one", "two", "--workdir", str(tmp_path), *more]) == 0
+    return capsys.readouterr().out
+
+
+def line_of(table, key):
+    return next(line.split()[1:] for line in table.splitlines() if line.startswith(key))
+
+
+def test_settings_that_differ_are_shown_and_no_others(capsys, tmp_path, two_runs):
+    table = compared(capsys, tmp_path)
+    assert line_of(table, "train.batch_size") == ["64", "32"]
+    assert "train.scaling" not in table
+
+
+def test_numbers_of_an_ended_run_come_from_its_summary(capsys, tmp_path, two_runs):
+    table = compared(capsys, tmp_path)
+    assert line_of(table, "state") == ["ended", "stopped"]
+    assert line_of(table, "outcome.best_test_loss") == ["2.1250", "2.0000"]
+    assert line_of(table, "validation.perplexity") == ["9.4877", "-"]
+    assert line_of(table, "cost.seconds") == ["1234", "-"]
+    assert line_of(table, "outcome.steps") == ["60", "60"]
+
+
+def test_the_curves_follow_the_table(capsys, tmp_path, two_runs):
+    out = compared(capsys, tmp_path)
+    assert "● one" in out
+    assert "■ two" in out
+    assert out.isprintable() or "\x1b" not in out
+
+
+@pytest.mark.parametrize("more", [["--format", "json"], ["--json"]])
+def test_json_holds_full_precision(capsys, tmp_path, two_runs, more):
+    one, two = json.loads(compared(capsys, tmp_path, *more))
+    assert one["validation.perplexity"] == 9.487735836358526
+    assert two["validation.perplexity"] is None
+    assert two["train.batch_size"] == 32
+
+
+def test_csv_has_a_line_for_each_run(capsys, tmp_path, two_runs):
+    text = compared(capsys, tmp_path, "--format", "csv")
+    one, two = csv.DictReader(io.StringIO(text))
+    assert (one["name"], two["name"]) == ("one", "two")
+    assert one["validation.perplexity"] == "9.487735836358526"
+    assert two["validation.perplexity"] == ""
+
+
+def test_without_names_all_runs_are_compared(capsys, tmp_path, two_runs):
+    assert main(["compare", "--workdir", str(tmp_path), "--json"]) == 0
+    names = {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert names == {"one", "two"}
+
+
+def test_a_picture_is_drawn_where_one_is_asked_for(capsys, tmp_path, two_runs):
+    path = tmp_path / "both.png"
+    out = compared(capsys, tmp_path, "--plot", str(path))
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert "nats per token" not in out
+
+
+def test_settings_cannot_smuggle_controls_into_the_terminal(capsys, tmp_path, two_runs):
+    two_runs[0].config.write_text('[extra]\nnote = "\\u001b[2J"\n')
+    for more in ([], ["--format", "csv"], ["--json"]):
+        assert "\x1b" not in compared(capsys, tmp_path, *more)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[[", b"\0" * 50])
+def test_broken_runs_do_not_break_the_table(capsys, tmp_path, two_runs, content):
+    for path in (two_runs[0].config, two_runs[0].summary, two_runs[0].steps):
+        path.write_bytes(content)
+    assert line_of(compared(capsys, tmp_path), "name") == ["one", "two"]
+
+
+def test_where_there_is_nothing_to_compare_the_way_out_is_named(capsys, tmp_path):
+    assert main(["compare", "--workdir", str(tmp_path)]) == 2
+    assert "`slangmod train`" in capsys.readouterr().err

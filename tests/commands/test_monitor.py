@@ -1,0 +1,140 @@
+import io
+import sys
+
+import pytest
+
+from slangmod.cli import main
+from slangmod.commands import monitor
+from slangmod.runs.summary import write_summary
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers what it was sent."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+    def pages(self):
+        return self.getvalue().split(monitor.HOME)[1:]
+
+
+def screen_for(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    return screen
+
+
+def test_where_nobody_watches_it_draws_once(capsys, tmp_path, make_run):
+    make_run("first")
+    assert main(["monitor", "--name", "first", "--workdir", str(tmp_path)]) == 0
+    head, *drawing = capsys.readouterr().out.splitlines()
+    assert head.startswith("first | stopped | epoch 1 | step 60 | loss 2.0500")
+    assert "41k tokens/s" in head
+    assert any("training" in line for line in drawing)
+
+
+def test_it_takes_the_newest_run_and_says_so(capsys, tmp_path, make_run):
+    make_run("old")
+    make_run("new")
+    assert main(["monitor", "--workdir", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("new | ")
+    assert "new" in captured.err
+
+
+def test_it_refreshes_until_the_run_ends(monkeypatch, tmp_path, make_run):
+    screen = screen_for(monkeypatch)
+    run = make_run("first")
+    lock = run.lock()
+    lock.__enter__()
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        with run.steps.open("a") as stream:
+            stream.write(f"{60 + len(waits)},1,1,1,1.0,1e-3,1.0,41000.0\n")
+        if len(waits) == 3:
+            lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(monitor.time, "sleep", wait)
+    assert main(["monitor", "first", "--workdir", str(tmp_path)]) == 0
+    states = [page.split(" | ")[1] for page in screen.pages()]
+    assert states == ["running", "running", "running", "stopped"]
+    assert [page.split(" | ")[3] for page in screen.pages()][-1] == "step 63"
+
+
+def test_control_c_ends_the_watching_and_is_no_failure(monkeypatch, tmp_path, make_run):
+    screen = screen_for(monkeypatch)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor.time, "sleep", interrupt)
+    with make_run("first").lock():
+        assert main(["monitor", "first", "--workdir", str(tmp_path)]) == 0
+    assert len(screen.pages()) == 1
+
+
+def test_colours_can_be_switched_off(monkeypatch, tmp_path, make_run):
+    screen = screen_for(monkeypatch)
+    make_run("first")
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["monitor", "first", "--workdir", str(tmp_path)])
+    assert "\x1b[38" not in screen.getvalue()
+    monkeypatch.delenv("NO_COLOR")
+    main(["monitor", "first", "--workdir", str(tmp_path)])
+    assert "\x1b[38" in screen.getvalue()
+
+
+def test_a_run_without_rows_has_nothing_to_draw_yet(capsys, tmp_path, make_run):
+    make_run("first", steps=0, evaluations=0)
+    assert main(["monitor", "first", "--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "first | stopped\nnothing to draw yet\n"
+
+
+def test_an_ended_run_says_by_what_rule(capsys, tmp_path, make_run):
+    write_summary(make_run("first").summary, {"reason": "patience"}, {}, {}, {})
+    main(["monitor", "first", "--workdir", str(tmp_path)])
+    assert capsys.readouterr().out.startswith("first | ended (patience) | ")
+
+
+def test_a_picture_is_drawn_instead_where_one_is_asked_for(capsys, tmp_path, make_run):
+    make_run("first")
+    path = tmp_path / "first.svg"
+    arguments = ["monitor", "first", "--workdir", str(tmp_path), "--plot", str(path)]
+    assert main(arguments) == 0
+    assert path.read_text().startswith("<?xml")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (["missing"], 2),
+        (["../first"], 2),
+        (["first", "--plot", "picture.pdf"], 2),
+        (["empty", "--plot", "picture.png"], 2),
+    ],
+)
+def test_mistakes_are_single_lines_and_write_nothing(
+    capsys, tmp_path, make_run, more, code
+):
+    make_run("first")
+    make_run("empty", steps=0, evaluations=0)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["monitor", *more, "--workdir", str(tmp_path)]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("slangmod: error: ")
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[[", b"\0" * 50, b"a,b\n1,2\n"])
+def test_broken_runs_can_be_looked_at(capsys, tmp_path, make_run, content):
+    run = make_run("first")
+    for path in (run.config, run.summary, run.steps, run.epochs):
+        path.write_bytes(content)
+    assert main(["monitor", "first", "--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("first | stopped")
