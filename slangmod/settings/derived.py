@@ -54,21 +54,30 @@ def tokenizer_file(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Derived:
-    """How a value is computed, and how that is said."""
+    """How a value is computed, how that is said, and from which settings."""
 
     compute: Callable[[Settings], Any]
     formula: str
+    inputs: tuple[str, ...]
 
 
 DERIVED = {
     "files.tokenizer_file": Derived(
-        tokenizer_file, "files.tokenizer, or a hash of [tokens]"
+        tokenizer_file,
+        "files.tokenizer, or a hash of [tokens]",
+        ("files.tokenizer", "workdir"),
     ),
-    "model.head_width": Derived(head_width, "dim / n_heads"),
+    "model.head_width": Derived(
+        head_width, "dim / n_heads", ("model.dim", "model.n_heads")
+    ),
     "train.effective_batch_size": Derived(
-        effective_batch_size, "batch_size * step_freq"
+        effective_batch_size,
+        "batch_size * step_freq",
+        ("train.batch_size", "train.step_freq"),
     ),
     "train.tokens_per_step": Derived(
-        tokens_per_step, "batch_size * step_freq * data.seq_len"
+        tokens_per_step,
+        "batch_size * step_freq * data.seq_len",
+        ("train.batch_size", "train.step_freq", "data.seq_len"),
     ),
 }

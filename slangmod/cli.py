@@ -1,0 +1,158 @@
+"""The command line: arguments in, exit code out.
+
+Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is in use,
+75 stopped by a signal with a checkpoint saved, 130 stopped by Ctrl-C.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import TextIO
+
+from slangmod import __version__
+from slangmod.commands import COMMANDS, help
+from slangmod.commands.arguments import Arguments, parse
+from slangmod.errors import SlangmodError, UserError
+
+INTERRUPTED = 130
+LONGEST = 500
+"""Characters of an unexpected error that are shown without ``--debug``."""
+
+NEEDS_LESS = (
+    "a smaller train.batch_size with a larger train.step_freq, a shorter data.seq_len "
+    "or a smaller model.dim needs less"
+)
+
+
+def entry_point() -> None:
+    """The command ``slangmod``."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv``, without the program's name; -> exit code."""
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit:
+        raise
+    # Not only Exception: the tokenizers library panics with a BaseException.
+    except BaseException as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            return 0
+        if "debug" in arguments.switches:
+            import traceback
+
+            traceback.print_exc()
+        return tell(error)
+    return code
+
+
+def run(arguments: Arguments) -> int:
+    """Help, version, or one action after the other until one does not succeed."""
+    if "version" in arguments.switches:
+        sys.stdout.write(f"slangmod {__version__}\n")
+        return 0
+    if "help" in arguments.switches:
+        return show_help(arguments)
+    if not arguments.actions and not arguments.problems:
+        sys.stderr.write(help.overview())
+        return UserError.exit_code
+
+    from slangmod.commands.calls import calls
+
+    for call in calls(arguments, os.environ):
+        set_up_logging(call.settings.log_level)
+        module = import_module(COMMANDS[call.action].module)
+        if code := module.run(call):
+            return int(code)
+    return 0
+
+
+def show_help(arguments: Arguments) -> int:
+    """What help is asked for, on standard output."""
+    if arguments.actions:
+        texts = [help.of_action(action) for action in arguments.actions]
+    elif arguments.family:
+        texts = [help.of_family(arguments.family)]
+    elif arguments.problems:
+        raise UserError(*arguments.problems)
+    else:
+        texts = [help.overview()]
+    sys.stdout.write("\n".join(texts))
+    return 0
+
+
+def set_up_logging(log_level: str | int) -> None:
+    """Send what slangmod logs to standard error, in lines that are safe to show."""
+    from slangmod.settings.levels import level_of
+
+    logger = logging.getLogger("slangmod")
+    for old in [one for one in logger.handlers if isinstance(one, Terminal)]:
+        logger.removeHandler(old)
+    logger.addHandler(Terminal(sys.stderr))
+    logger.setLevel(level_of(log_level))
+
+
+class Terminal(logging.StreamHandler[TextIO]):
+    """Lines for a person: the time, the level where it matters, the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without characters that a terminal might obey."""
+        from slangmod.settings.literals import printable
+
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname.lower()}: " * (record.levelno > logging.INFO)
+        return f"{clock} {level}{printable(record.getMessage())}"
+
+
+def tell(error: BaseException) -> int:
+    """Say in lines on standard error what went wrong; -> exit code."""
+    from slangmod.settings.literals import printable
+
+    with suppress(OSError):  # of a standard error that nobody reads
+        for line in lines_of(error):
+            sys.stderr.write(f"slangmod: error: {printable(line)}\n")
+    return error.exit_code if isinstance(error, SlangmodError) else 1
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """What went wrong, a line for each problem."""
+    if isinstance(error, UserError):
+        return [line for problem in error.problems for line in problem.splitlines()]
+    if isinstance(error, SlangmodError):
+        return str(error).splitlines() or [type(error).__name__]
+    text = " ".join(str(error).split())[:LONGEST]
+    if is_out_of_memory(error, text):
+        return ["; ".join(filter(None, ["out of memory", NEEDS_LESS, text]))]
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[:1].lower() + error.strerror[1:]
+        return [f"{error.filename}: {reason}" if error.filename else reason]
+    hint = "run it again with --debug to see where it came from"
+    return [f"unexpected {type(error).__name__}: {text}; {hint}"]
+
+
+def is_out_of_memory(error: BaseException, text: str) -> bool:
+    """Whether Python, torch or a device had no memory left (torch stays unloaded)."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"}):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in text
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is closed at its other end; if so it is silenced."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would raise once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

@@ -1,0 +1,267 @@
+"""The actions of the command line: what they are for, and what they take.
+
+Each is one module with a function ``run(call)``, loaded when its turn comes. Help, the
+manual and the parser read this table, which therefore loads nothing at all.
+"""
+
+from dataclasses import dataclass
+
+SWITCH = "switch"
+VALUE = "value"
+
+ALL = "all"
+"""In a command's ``settings``: every one there is."""
+
+ALWAYS_MAY_CHANGE = ("log_level", "progress")
+"""Settings that any action on a run may be given, whatever the run was trained with."""
+
+RESUME_MAY_CHANGE = (
+    *ALWAYS_MAY_CHANGE,
+    "train.max_epochs",
+    "train.max_steps",
+    "train.max_time",
+    "train.patience",
+    "checkpoint",
+    "chat",
+)
+"""Settings, or sections of them, with which ``resume`` may go on otherwise than a run
+began. They say how long to train and what to keep, never what is learnt in a step."""
+
+GENERAL = (
+    "workdir",
+    "name",
+    "size",
+    "base",
+    "seed",
+    "threads",
+    "deterministic",
+    "log_level",
+    "progress",
+)
+"""Top-level settings, which concern every action that makes something."""
+
+WHICH_RUN = ("workdir", "name", *ALWAYS_MAY_CHANGE)
+"""Top-level settings that concern actions on runs that exist."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that belongs to an action and is no setting."""
+
+    name: str
+    kind: str
+    help: str
+    value: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """An action.
+
+    ``pipeline``: may be chained with others. ``words``: how its own words are written;
+    empty: it takes none. ``settings``: what it obeys, by name or by section, as its
+    help shows. ``on_run``: works on a run that exists, whose settings it takes, save
+    for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
+    is called with the settings of flags, environment and file.
+    """
+
+    help: str
+    module: str
+    group: str
+    pipeline: bool = False
+    words: str = ""
+    flags: tuple[Flag, ...] = ()
+    settings: tuple[str, ...] = ()
+    on_run: bool = False
+    on_runs: bool = False
+    changeable: tuple[str, ...] = ()
+    resolves: bool = True
+
+
+PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
+JSON = Flag("--json", SWITCH, "print JSON")
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        help="learn from the documentation of this Python, in a few minutes",
+        module="slangmod.commands.demo",
+        group="First of all",
+        settings=("workdir", *ALWAYS_MAY_CHANGE),
+    ),
+    "clean": Command(
+        help="turn raw documents into a corpus",
+        module="slangmod.commands.clean",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        settings=(*GENERAL, "files", "tokens.eos_regex"),
+    ),
+    "tokenize": Command(
+        help="train a tokenizer on the train split of the corpus",
+        module="slangmod.commands.tokenize",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        settings=(*GENERAL, "tokens", "files.tokenizer"),
+    ),
+    "encode": Command(
+        help="turn the corpus into shards of token ids",
+        module="slangmod.commands.encode",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        settings=(*GENERAL, "tokens", "files.tokenizer"),
+    ),
+    "train": Command(
+        help="train a run from scratch",
+        module="slangmod.commands.train",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        flags=(
+            Flag("--continue", SWITCH, "resume the run of that name if it exists"),
+            Flag("--overwrite", SWITCH, "move an old run of that name aside first"),
+        ),
+        settings=(
+            *GENERAL,
+            "train",
+            "optimizer",
+            "data",
+            "model",
+            "checkpoint",
+            "files.tokenizer",
+            "tokens",
+            "extra",
+        ),
+        changeable=RESUME_MAY_CHANGE,
+    ),
+    "resume": Command(
+        help="continue a run where it stopped",
+        module="slangmod.commands.resume",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        settings=("workdir", "name", *RESUME_MAY_CHANGE),
+        on_run=True,
+        changeable=RESUME_MAY_CHANGE,
+    ),
+    "evaluate": Command(
+        help="loss, perplexity, bits per byte and accuracy of a run",
+        module="slangmod.commands.evaluate",
+        group="From raw text to a model (may be chained)",
+        pipeline=True,
+        flags=(
+            Flag(
+                "--split",
+                VALUE,
+                "what to evaluate on; default validation",
+                "NAME",
+                ("train", "test", "validation"),
+            ),
+        ),
+        settings=WHICH_RUN,
+        on_run=True,
+        changeable=(*ALWAYS_MAY_CHANGE, "chat"),
+    ),
+    "monitor": Command(
+        help="watch the curves of a run as it learns",
+        module="slangmod.commands.monitor",
+        group="Looking at runs",
+        words="[NAME ...]",
+        flags=(PLOT,),
+        settings=WHICH_RUN,
+        on_runs=True,
+    ),
+    "compare": Command(
+        help="several runs side by side",
+        module="slangmod.commands.compare",
+        group="Looking at runs",
+        words="[NAME ...]",
+        flags=(
+            PLOT,
+            Flag(
+                "--format",
+                VALUE,
+                "how to print; default table",
+                "KIND",
+                ("table", "json", "csv"),
+            ),
+            JSON,
+        ),
+        settings=WHICH_RUN,
+        on_runs=True,
+    ),
+    "summarize": Command(
+        help="all that is known of runs, as JSON",
+        module="slangmod.commands.summarize",
+        group="Looking at runs",
+        words="[NAME ...]",
+        settings=WHICH_RUN,
+        on_runs=True,
+    ),
+    "generate": Command(
+        help="continue a text",
+        module="slangmod.commands.generate",
+        group="Using a model",
+        words="[TEXT]",
+        flags=(
+            Flag("--prompt", VALUE, "the text; - reads it from standard input", "TEXT"),
+        ),
+        settings=(*WHICH_RUN, "chat"),
+        on_run=True,
+        changeable=(*ALWAYS_MAY_CHANGE, "chat"),
+    ),
+    "chat": Command(
+        help="talk to a model in the terminal",
+        module="slangmod.commands.chat",
+        group="Using a model",
+        settings=(*WHICH_RUN, "chat"),
+        on_run=True,
+        changeable=(*ALWAYS_MAY_CHANGE, "chat"),
+    ),
+    "config show": Command(
+        help="all settings as TOML, each with its origin (alias: dry-run)",
+        module="slangmod.commands.config",
+        group="Settings",
+        flags=(Flag("--changed", SWITCH, "only what is not as by default"), JSON),
+        settings=(ALL,),
+    ),
+    "config explain": Command(
+        help="meaning, type, range, default and origin of a setting",
+        module="slangmod.commands.config",
+        group="Settings",
+        words="KEY ...",
+        flags=(JSON,),
+        settings=(ALL,),
+    ),
+    "config diff": Command(
+        help="which settings differ between two files or runs",
+        module="slangmod.commands.config",
+        group="Settings",
+        words="A B",
+        flags=(JSON,),
+        resolves=False,
+    ),
+    "config check": Command(
+        help="all problems of any number of files",
+        module="slangmod.commands.config",
+        group="Settings",
+        words="FILE ...",
+        resolves=False,
+    ),
+    "config schema": Command(
+        help="JSON schema, by which editors complete and check",
+        module="slangmod.commands.config",
+        group="Settings",
+        resolves=False,
+    ),
+}
+"""All actions by name, in the order of the help."""
+
+ALIASES = {"dry-run": "config show"}
+"""Other names that actions are known by."""
+
+
+def own_flags() -> dict[str, Flag]:
+    """The flags of all actions by name without dashes."""
+    return {
+        flag.name.removeprefix("--"): flag
+        for command in COMMANDS.values()
+        for flag in command.flags
+    }

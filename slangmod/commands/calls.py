@@ -1,0 +1,122 @@
+"""From what was typed to calls of commands: settings resolved, every problem found."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from slangmod.commands import COMMANDS, WHICH_RUN, Command, own_flags
+from slangmod.commands.arguments import SWITCHES, Arguments
+from slangmod.commands.call import Call
+from slangmod.errors import SettingsError, UserError
+from slangmod.settings.catalog import catalog
+from slangmod.settings.entries import FREE, known_at
+from slangmod.settings.literals import printable
+from slangmod.settings.load import resolve
+from slangmod.settings.resolved import Resolved
+from slangmod.settings.suggest import alternatives, nearest, settings_near
+
+DEFAULT_FILE = "slangmod.toml"
+"""Read where no ``--toml`` is given, if the current folder has it."""
+
+
+def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
+    """A call for each action, in the order typed.
+
+    Raises UserError with all that is wrong with the arguments and the settings.
+    """
+    problems = list(arguments.problems)
+    commands = [COMMANDS[action] for action in arguments.actions]
+    settings = _known_flags(arguments, problems)
+    for command, action in zip(commands, arguments.actions, strict=True):
+        problems += _unheeded(command, action, arguments, settings)
+    resolved = resolve()
+    if all(command.resolves for command in commands):
+        try:
+            resolved = resolve(_file(arguments, problems), settings, environment)
+        except SettingsError as error:
+            problems += error.problems
+        problems += _bad_names(arguments.names[:-1])
+    if problems:
+        raise UserError(*dict.fromkeys(problems))
+    return [_call(action, arguments, resolved) for action in arguments.actions]
+
+
+def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
+    flags: dict[str, object] = {}
+    for flag in COMMANDS[action].flags:
+        name = flag.name.removeprefix("--")
+        flags[name] = arguments.flags.get(name, None if flag.value else False)
+    return Call(
+        resolved.settings,
+        resolved,
+        words=tuple(arguments.words),
+        flags=flags,
+        names=arguments.names,
+        action=action,
+    )
+
+
+def _file(arguments: Arguments, problems: list[str]) -> Path | None:
+    """The one file of settings, if any."""
+    if len(arguments.files) > 1:
+        problems.append(
+            "--toml: was given more than once; a file can name another as its base"
+        )
+    if arguments.files:
+        return Path(arguments.files[-1])
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+
+
+def _known_flags(arguments: Arguments, problems: list[str]) -> list[tuple[str, str]]:
+    """The flags that may be settings; of the others it is said what they may mean.
+
+    What has a dot is left to the settings, which know best what comes near it.
+    """
+    for name in arguments.bare:
+        known = known_at(tuple(name.replace("-", "_").split(".")))
+        if known is not None or name in (*own_flags(), "toml"):
+            what = f": {known.expected()}" if known else ""
+            problems.append(f"--{name}: needs a value{what}")
+        else:
+            problems.append(f"--{printable(name)}: unknown flag{_meant(name)}")
+    settings = []
+    for name, text in arguments.settings:
+        if "." in name or name.replace("-", "_") in (*catalog(), FREE):
+            settings.append((name, text))
+        else:
+            problems.append(f"--{printable(name)}: unknown flag{_meant(name)}")
+    return settings
+
+
+def _meant(name: str) -> str:
+    flags = [*own_flags(), *SWITCHES, "toml"]
+    near = nearest(name, flags, 0.75) or settings_near(name.replace("-", "_"))
+    return f"; did you mean {alternatives(f'--{one}' for one in near)}?" if near else ""
+
+
+def _unheeded(
+    command: Command,
+    action: str,
+    arguments: Arguments,
+    settings: Sequence[tuple[str, str]],
+) -> list[str]:
+    """Flags that an action would not heed, which must be a mistake."""
+    if not command.resolves:
+        names = [name for name, _ in settings] + ["toml"] * len(arguments.files)
+        reason = f"{action} reads only the files that it names; leave it out"
+    elif command.on_runs:
+        names = [n for n, _ in settings if n.replace("-", "_") not in WHICH_RUN]
+        reason = f"{action} only looks at runs; leave it out"
+    else:
+        return []
+    return [f"--{printable(name)}: {reason}" for name in names]
+
+
+def _bad_names(names: Sequence[str]) -> list[str]:
+    """What is wrong with names of runs, save the last, which is a setting."""
+    problems: list[str] = []
+    for name in names:
+        try:
+            resolve(flags=[("name", name)])
+        except SettingsError as error:
+            problems += error.problems
+    return problems

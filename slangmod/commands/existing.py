@@ -1,0 +1,49 @@
+"""The run that an action works on: which it is, and with which settings."""
+
+import logging
+
+from slangmod.commands import COMMANDS
+from slangmod.commands.call import Call
+from slangmod.commands.choosing import newest_run
+from slangmod.errors import DataError
+from slangmod.runs.directory import RunDir, runs_of
+from slangmod.settings.levels import level_of
+from slangmod.settings.run import load_run_settings
+from slangmod.settings.sections import Settings
+from slangmod.settings.suggest import alternatives, nearest
+
+
+def open_existing(call: Call) -> tuple[RunDir, Settings]:
+    """The run of ``name``, or else the newest, and the settings that hold for it.
+
+    They are the run's own, changed by what the call gives and its action lets change.
+    Raises DataError if there is no such run, SettingsError if anything else was given
+    that is not as the run has it.
+    """
+    run = chosen_run(call.settings)
+    command = COMMANDS.get(call.action)
+    settings = load_run_settings(
+        run.config,
+        call.resolved,
+        command.changeable if command else (),
+        call.settings.workdir,
+    )
+    logging.getLogger("slangmod").setLevel(level_of(settings.log_level))
+    return run, settings
+
+
+def chosen_run(settings: Settings) -> RunDir:
+    """The run that ``name`` asks for, or the newest, which is said.
+
+    Raises DataError if there is none.
+    """
+    if settings.name is None:
+        return newest_run(settings.workdir)
+    run = RunDir.of(settings.workdir, settings.name)
+    if run.exists():
+        return run
+    names = [other.name for other in runs_of(settings.workdir)]
+    near = alternatives(nearest(settings.name, names))
+    known = f"the runs are {', '.join(names)}" if names else "there is none yet"
+    hint = f"did you mean {near}?" if near else known
+    raise DataError(f"{run.root}: there is no such run; {hint}")

@@ -1,0 +1,59 @@
+"""The example file: every setting with its default and its meaning.
+
+python -m slangmod.settings.example > config.example.toml
+"""
+
+import sys
+from textwrap import wrap
+
+from slangmod.settings.catalog import Key, Known, catalog, tables
+from slangmod.settings.literals import literal
+
+HEAD = """\
+# Every setting of slangmod with its default value. A file needs only what it changes.
+# "none" unsets what may be unset. Values come from, weakest first: defaults, the preset
+# that `size` names, the files that `base` names, this file, variables such as
+# SLM_TRAIN__BATCH_SIZE, and flags such as --train.batch_size.
+#
+# Editors complete and check it with the help of a schema: write it with
+# `slangmod config schema > slangmod.schema.json` and begin this file with the line
+# `#:schema ./slangmod.schema.json`.
+"""
+WIDTH = 88
+
+
+def example() -> str:
+    """A TOML file that changes nothing and explains everything."""
+    parts = [HEAD]
+    section: Key | None = None
+    for known in catalog().values():
+        table = known.path if known.free else known.path[:-1]
+        if table != section:
+            section = table
+            parts.append(_title(table))
+        if not known.free:
+            parts.append(_setting(known))
+    return "\n".join(parts)
+
+
+def _title(table: Key) -> str:
+    if not table:
+        return "\n# Of no section."
+    section = tables().get(table)
+    about = section.__doc__ if section else catalog()[".".join(table)].meaning
+    return f"\n# {about}\n[{'.'.join(table)}]"
+
+
+def _setting(known: Known) -> str:
+    """The meaning as a comment, then the assignment."""
+    unit = f" [{known.unit}]" if known.unit else ""
+    limits = known.range_in_words()
+    words = ", ".join(sorted(known.words))
+    parts = [known.meaning + unit, f"one of {words}" if words else "", limits]
+    text = "; ".join(filter(None, parts))
+    lines = wrap(text, WIDTH, initial_indent="# ", subsequent_indent="#   ")
+    return "\n".join([*lines, f"{known.path[-1]} = {literal(known.default)}"])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())
