@@ -63,6 +63,7 @@ DECLARING_CALLS = {
     "chr",
     "dataclass",
     "dict",
+    "enumerate",
     "field",
     "frozenset",
     "getattr",
@@ -79,6 +80,9 @@ DECLARING_CALLS = {
 }
 """Calls that only make a value, and so may happen at import; so do those of classes
 of this package, whose names begin with a capital letter."""
+
+NOT_AT_IMPORT = {"TYPE_CHECKING", "__name__ == '__main__'"}
+"""Conditions under which a block is not run when its module is imported."""
 
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 40
@@ -124,16 +128,12 @@ def run_at_import(node):
         parts += getattr(node, "decorator_list", [])
     elif isinstance(node, ast.AnnAssign):
         parts = [part for part in (node.value,) if part is not None]
-    elif isinstance(node, ast.If) and is_for_type_checkers(node.test):
+    elif isinstance(node, ast.If) and ast.unparse(node.test) in NOT_AT_IMPORT:
         parts = node.orelse
     else:
         parts = ast.iter_child_nodes(node)
     for part in parts:
         yield from run_at_import(part)
-
-
-def is_for_type_checkers(test):
-    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def functions(module):
@@ -173,7 +173,7 @@ def test_import_declares_and_does_not_act(module):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             own_class = called[0].isupper() and called.isidentifier()
-            of_text = called.endswith((".join", ".replace"))
+            of_text = called.endswith((".index", ".join", ".replace"))
             assert called in DECLARING_CALLS or own_class or of_text, called
 
 
