@@ -4,81 +4,32 @@ Each is one module with a function ``run(call)``, loaded when its turn comes. He
 manual and the parser read this table, which therefore loads nothing at all.
 """
 
-from dataclasses import dataclass
-
-SWITCH = "switch"
-VALUE = "value"
-
-ALL = "all"
-"""In a command's ``settings``: every one there is."""
-
-ALWAYS_MAY_CHANGE = ("log_level", "progress")
-"""Settings that any action on a run may be given, whatever the run was trained with."""
-
-RESUME_MAY_CHANGE = (
-    *ALWAYS_MAY_CHANGE,
-    "train.max_epochs",
-    "train.max_steps",
-    "train.max_time",
-    "train.patience",
-    "checkpoint",
-    "chat",
+from slangmod.commands.command import (
+    ALL,
+    ALWAYS_MAY_CHANGE,
+    GENERAL,
+    RESUME_MAY_CHANGE,
+    SWITCH,
+    VALUE,
+    WHICH_RUN,
+    Command,
+    Flag,
 )
-"""Settings, or sections of them, with which ``resume`` may go on otherwise than a run
-began. They say how long to train and what to keep, never what is learnt in a step."""
 
-GENERAL = (
-    "workdir",
-    "name",
-    "size",
-    "base",
-    "seed",
-    "threads",
-    "deterministic",
-    "log_level",
-    "progress",
-)
-"""Top-level settings, which concern every action that makes something."""
+__all__ = [
+    "ALIASES",
+    "ALL",
+    "COMMANDS",
+    "RESUME_MAY_CHANGE",
+    "SWITCH",
+    "VALUE",
+    "WHICH_RUN",
+    "Command",
+    "Flag",
+    "own_flags",
+]
 
-WHICH_RUN = ("workdir", "name", *ALWAYS_MAY_CHANGE)
-"""Top-level settings that concern actions on runs that exist."""
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A flag that belongs to an action and is no setting."""
-
-    name: str
-    kind: str
-    help: str
-    value: str = ""
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Command:
-    """An action.
-
-    ``pipeline``: may be chained with others. ``words``: how its own words are written;
-    empty: it takes none. ``settings``: what it obeys, by name or by section, as its
-    help shows. ``on_run``: works on a run that exists, whose settings it takes, save
-    for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
-    is called with the settings of flags, environment and file.
-    """
-
-    help: str
-    module: str
-    group: str
-    pipeline: bool = False
-    words: str = ""
-    flags: tuple[Flag, ...] = ()
-    settings: tuple[str, ...] = ()
-    on_run: bool = False
-    on_runs: bool = False
-    changeable: tuple[str, ...] = ()
-    resolves: bool = True
-
-
+TO_A_MODEL = "From raw text to a model (may be chained)"
 PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
 JSON = Flag("--json", SWITCH, "print JSON")
 
@@ -92,28 +43,28 @@ COMMANDS: dict[str, Command] = {
     "clean": Command(
         help="turn raw documents into a corpus",
         module="slangmod.commands.clean",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         settings=(*GENERAL, "files", "tokens.eos_regex"),
     ),
     "tokenize": Command(
         help="train a tokenizer on the train split of the corpus",
         module="slangmod.commands.tokenize",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         settings=(*GENERAL, "tokens", "files.tokenizer"),
     ),
     "encode": Command(
         help="turn the corpus into shards of token ids",
         module="slangmod.commands.encode",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         settings=(*GENERAL, "tokens", "files.tokenizer"),
     ),
     "train": Command(
         help="train a run from scratch",
         module="slangmod.commands.train",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         flags=(
             Flag("--continue", SWITCH, "resume the run of that name if it exists"),
@@ -135,7 +86,7 @@ COMMANDS: dict[str, Command] = {
     "resume": Command(
         help="continue a run where it stopped",
         module="slangmod.commands.resume",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         settings=("workdir", "name", *RESUME_MAY_CHANGE),
         on_run=True,
@@ -144,7 +95,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         help="loss, perplexity, bits per byte and accuracy of a run",
         module="slangmod.commands.evaluate",
-        group="From raw text to a model (may be chained)",
+        group=TO_A_MODEL,
         pipeline=True,
         flags=(
             Flag(
@@ -243,6 +194,12 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.config",
         group="Settings",
         words="FILE ...",
+        resolves=False,
+    ),
+    "config example": Command(
+        help="a file that has every setting, with its default and its meaning",
+        module="slangmod.commands.config",
+        group="Settings",
         resolves=False,
     ),
     "config schema": Command(

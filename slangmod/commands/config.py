@@ -11,6 +11,7 @@ from typing import Any
 from slangmod.commands.call import Call
 from slangmod.errors import SettingsError, UserError
 from slangmod.settings.catalog import Key, Known
+from slangmod.settings.example import example
 from slangmod.settings.explain import about, explained, settings_named
 from slangmod.settings.free import thawed
 from slangmod.settings.literals import brief, dotted
@@ -123,6 +124,11 @@ def schema(_: Call) -> None:
     print_json(json_schema())
 
 
+def print_example(_: Call) -> None:
+    """Print a file that has every setting, with its default and its meaning."""
+    say(example())
+
+
 def print_json(content: Any) -> None:
     """``content`` on standard output; dates as text."""
     say(json.dumps(content, indent=2, default=str) + "\n")
@@ -143,4 +149,5 @@ PARTS: dict[str, Callable[[Call], None]] = {
     "diff": diff,
     "check": check,
     "schema": schema,
+    "example": print_example,
 }

@@ -3,7 +3,6 @@
 python -m slangmod.settings.example > config.example.toml
 """
 
-import sys
 from textwrap import wrap
 
 from slangmod.settings.catalog import Key, Known, catalog, tables
@@ -53,7 +52,3 @@ def _setting(known: Known) -> str:
     text = "; ".join(filter(None, parts))
     lines = wrap(text, WIDTH, initial_indent="# ", subsequent_indent="#   ")
     return "\n".join([*lines, f"{known.path[-1]} = {literal(known.default)}"])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(example())

@@ -1,0 +1,75 @@
+"""What an action of the command line is, and which settings concern it."""
+
+from dataclasses import dataclass
+
+SWITCH = "switch"
+VALUE = "value"
+
+ALL = "all"
+"""In a command's ``settings``: every one there is."""
+
+ALWAYS_MAY_CHANGE = ("log_level", "progress")
+"""Settings that any action on a run may be given, whatever the run was trained with."""
+
+RESUME_MAY_CHANGE = (
+    *ALWAYS_MAY_CHANGE,
+    "train.max_epochs",
+    "train.max_steps",
+    "train.max_time",
+    "train.patience",
+    "checkpoint",
+    "chat",
+)
+"""Settings, or sections of them, with which ``resume`` may go on otherwise than a run
+began. They say how long to train and what to keep, never what is learnt in a step."""
+
+GENERAL = (
+    "workdir",
+    "name",
+    "size",
+    "base",
+    "seed",
+    "threads",
+    "deterministic",
+    "log_level",
+    "progress",
+)
+"""Top-level settings, which concern every action that makes something."""
+
+WHICH_RUN = ("workdir", "name", *ALWAYS_MAY_CHANGE)
+"""Top-level settings that concern actions on runs that exist."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that belongs to an action and is no setting."""
+
+    name: str
+    kind: str
+    help: str
+    value: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """An action.
+
+    ``pipeline``: may be chained with others. ``words``: how its own words are written;
+    empty: it takes none. ``settings``: what it obeys, by name or by section, as its
+    help shows. ``on_run``: works on a run that exists, whose settings it takes, save
+    for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
+    is called with the settings of flags, environment and file.
+    """
+
+    help: str
+    module: str
+    group: str
+    pipeline: bool = False
+    words: str = ""
+    flags: tuple[Flag, ...] = ()
+    settings: tuple[str, ...] = ()
+    on_run: bool = False
+    on_runs: bool = False
+    changeable: tuple[str, ...] = ()
+    resolves: bool = True
