@@ -36,8 +36,7 @@ def show_settings(call: Call) -> None:
     """Print all settings as TOML with their origins, or as JSON."""
     changed = bool(call.flags.get("changed"))
     if call.flags.get("json"):
-        resolved = call.resolved
-        print_json(changed_values(resolved) if changed else plain(resolved.settings))
+        print_json((changed_values if changed else plain)(call.settings))
     else:
         say(show(call.resolved, changed=changed))
 

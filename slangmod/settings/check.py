@@ -147,10 +147,8 @@ def wrong(known: Known, value: Any) -> str:
 def _words_near(known: Known, value: Any) -> list[str]:
     """The words that were meant where ``value`` misspells some."""
     if isinstance(value, str):
-        return suggest.nearest(value, known.words)
+        return suggest.among(value, known.words)
     items = value if isinstance(value, tuple) else ()
-    wrong = (one for one in items if isinstance(one, str))
-    nearest = (
-        suggest.nearest(w, known.item_words) for w in wrong if w not in known.item_words
-    )
-    return next(filter(None, nearest), [])
+    words = [one for one in items if isinstance(one, str)]
+    near = (suggest.among(w, known.item_words) for w in words)
+    return next((n for w, n in zip(words, near, strict=True) if n and n != [w]), [])

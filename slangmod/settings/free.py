@@ -13,12 +13,15 @@ class FreeTable(Mapping[str, Any]):
 
     __slots__ = ("_items",)
 
-    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, items: Mapping[str, Any]) -> None:
         """Freeze ``items``, all the way down.
 
-        Raises ValueError where a key is no text or a value is none that TOML knows.
+        Raises ValueError where that is no table, a key is no text, or a value is none
+        that TOML knows.
         """
-        self._items = {_key(key): frozen(item) for key, item in (items or {}).items()}
+        if not isinstance(items, Mapping):
+            raise ValueError("no table")  # noqa: TRY004 (pydantic's way)
+        self._items = {_key(key): frozen(item) for key, item in items.items()}
 
     def __getitem__(self, key: str) -> Any:
         """The value of ``key``."""

@@ -11,7 +11,7 @@ from slangmod.settings.entries import Entry, of_table
 from slangmod.settings.literals import NONE, printable
 from slangmod.settings.read import presets, read_preset, read_toml
 from slangmod.settings.resolved import PRESET
-from slangmod.settings.suggest import alternatives, nearest
+from slangmod.settings.suggest import alternatives, among
 
 SIZE: Key = ("size",)
 BASE: Key = ("base",)
@@ -110,7 +110,7 @@ class _Files:
         if name in presets():
             self.entries.append(preset_entries(name))
             return
-        near = alternatives(PRESET + found for found in nearest(name, presets()))
+        near = alternatives(PRESET + found for found in among(name, presets()))
         hint = f"; did you mean {near}?" if near else ""
         choice = ", ".join(PRESET + known for known in presets())
         self.problems.append(f"{base.subject()}: choose one of {choice}{hint}")

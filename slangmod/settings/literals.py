@@ -77,7 +77,10 @@ def brief(value: Any) -> str:
         value = value[:LONGEST] + "..."
     if isinstance(value, int) and not isinstance(value, bool):
         return literal(value) if abs(value) < 10**LONGEST else "a huge number"
-    text = literal(value)
+    try:
+        text = literal(value)
+    except RecursionError:
+        return "a table that holds itself"
     return text if len(text) <= 2 * LONGEST else text[: 2 * LONGEST] + "..."
 
 

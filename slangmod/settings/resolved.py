@@ -55,10 +55,6 @@ class Resolved:
         """Who set the value at ``path``; None for a default."""
         return next(iter(self.history.get(path, ())), None)
 
-    def is_from_preset(self, path: Key) -> bool:
-        """Whether a preset says anything about ``path``, be it overridden."""
-        return any(one.place.startswith(PRESET) for one in self.history.get(path, ()))
-
     def given(self) -> list[Entry]:
         """What was asked for one by one: neither default nor from a preset."""
         strongest = (entries[0] for entries in self.history.values())

@@ -197,7 +197,7 @@ class Settings(Section):
     optimizer: Optimizer = Optimizer()
     checkpoint: Checkpoint = Checkpoint()
     chat: Chat = Chat()
-    extra: Free = setting(FreeTable(), "free table: tracked with the run, never read")
+    extra: Free = setting(FreeTable({}), "free table: tracked with the run, never read")
 
     def replace(self, **changes: Any) -> "Settings":
         """These settings with others in their place, all rules checked anew.

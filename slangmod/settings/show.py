@@ -11,6 +11,7 @@ from slangmod.settings.entries import FREE
 from slangmod.settings.free import thawed
 from slangmod.settings.layers import BASE
 from slangmod.settings.literals import dotted, literal, printable
+from slangmod.settings.load import load_settings
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 from slangmod.settings.values import put, value_at, values_of
@@ -25,15 +26,12 @@ def show(resolved: Resolved, *, changed: bool = False) -> str:
     ``changed``: only those that are not as the program's defaults have them.
     Loading it gives the same settings again.
     """
-    shown = [
-        (path, value)
-        for path, value in values_of(resolved.settings)
-        if not changed or is_changed(resolved, path, value)
-    ]
+    settings = resolved.settings
+    shown = changes(settings) if changed else values_of(settings)
     blocks = []
     for section, members in groupby(shown, key=lambda pair: section_of(pair[0])):
         lines = [_line(resolved, section, path, value) for path, value in members]
-        lines += [] if changed else _derived(resolved.settings, section)
+        lines += [] if changed else _derived(settings, section)
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
 
@@ -55,21 +53,26 @@ def as_toml(settings: Settings) -> str:
     return "\n".join(blocks)
 
 
-def changed_values(resolved: Resolved) -> dict[str, Any]:
+def changed_values(settings: Settings) -> dict[str, Any]:
     """Nested dictionaries of what ``show`` with ``changed`` shows."""
     tree: dict[str, Any] = {}
-    for path, value in values_of(resolved.settings):
-        if is_changed(resolved, path, value):
-            put(tree, path, thawed(value))
+    for path, value in changes(settings):
+        put(tree, path, thawed(value))
     return tree
 
 
-def is_changed(resolved: Resolved, path: Key, value: Any) -> bool:
-    """Whether loading without ``path`` would give another value.
+def changes(settings: Settings) -> list[tuple[Key, Any]]:
+    """The values that are not default, or would not be if they were left out.
 
-    That is so where ``value`` is not the default, or where a preset has another.
+    The latter are those where the preset of ``size`` has something else.
     """
-    return value != value_at(Settings(), path) or resolved.is_from_preset(path)
+    preset = load_settings(None, {"size": settings.size})
+    sources = (Settings(), preset)
+    return [
+        (path, value)
+        for path, value in values_of(settings)
+        if any(value != value_at(source, path) for source in sources)
+    ]
 
 
 def section_of(path: Key) -> Key:

@@ -51,6 +51,11 @@ def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> list[str]:
     return get_close_matches(word.lower(), list(words), n=1, cutoff=cutoff)
 
 
+def among(word: str, words: Iterable[str]) -> list[str]:
+    """The one of a few ``words`` that was meant, where two letters may be swapped."""
+    return nearest(word, words, 0.5)
+
+
 def settings_near(name: str) -> list[str]:
     """The settings that ``name`` may have meant, best first.
 

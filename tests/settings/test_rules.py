@@ -1,0 +1,150 @@
+"""Settings that cannot stand together: each rule, at both sides of its border."""
+
+import pytest
+
+from slangmod.settings import load_settings, resolve
+from slangmod.settings.rules import RULES, clashes
+from slangmod.settings.sections import Settings
+
+CLASHES = [
+    ({"model.n_heads": 7}, ("model.n_heads", "model.dim")),
+    ({"model.dim": 100}, ("model.n_heads", "model.dim")),
+    ({"model.n_kv_heads": 3}, ("model.n_kv_heads", "model.n_heads")),
+    ({"model.n_kv_heads": 16}, ("model.n_kv_heads", "model.n_heads")),
+    (
+        {"model.dim": 8, "model.positions": "rotary"},
+        ("model.positions", "model.dim", "model.n_heads"),
+    ),
+    ({"data.seq_len": 4097}, ("data.seq_len", "model.context")),
+    ({"model.context": 511}, ("data.seq_len", "model.context")),
+    ({"data.overlap": 512}, ("data.overlap", "data.seq_len")),
+    ({"data.overlap": 512.0}, ("data.overlap", "data.seq_len")),
+    ({"data.overlap": 0.9999}, ("data.overlap", "data.seq_len")),
+    ({"data.overlap": 1.5}, ("data.overlap",)),
+    (
+        {"model.scale_grad_by_freq": True, "train.step_freq": 2},
+        ("model.scale_grad_by_freq", "train.step_freq"),
+    ),
+    ({"tokens.vocab": 256}, ("tokens.vocab", "tokens.algo")),
+    ({"tokens.vocab": 256, "tokens.algo": "unigram"}, ("tokens.vocab", "tokens.algo")),
+    (
+        {"tokens.vocab": 512, "tokens.algo": "wordpiece"},
+        ("tokens.vocab", "tokens.algo"),
+    ),
+    ({"tokens.eos_regex": "(["}, ("tokens.eos_regex",)),
+    ({"tokens.eos_regex": "(?P<a>x){99999999999}"}, ("tokens.eos_regex",)),
+    ({"files.encoding": "klingon"}, ("files.encoding",)),
+    ({"files.encoding": "hex"}, ("files.encoding",)),
+    ({"files.encoding": ""}, ("files.encoding",)),
+    ({"files.encoding": "a\0b"}, ("files.encoding",)),
+    ({"chat.k": 2.5}, ("chat.k",)),
+    ({"train.max_time": "0s"}, ("train.max_time",)),
+    ({"train.max_time": "0.0h"}, ("train.max_time",)),
+    (
+        {"optimizer.betas": (0.9, 0.9), "train.optimizer": "adafactor"},
+        ("optimizer.betas", "train.optimizer"),
+    ),
+    (
+        {"optimizer.eps": 1e-8, "train.optimizer": "adafactor"},
+        ("optimizer.eps", "train.optimizer"),
+    ),
+    ({"name": "."}, ("name",)),
+    ({"name": ".."}, ("name",)),
+    ({"name": ".aside-1"}, ("name",)),
+    ({"workdir": ""}, ("workdir",)),
+    ({"files.raw": "a\0b"}, ("files.raw",)),
+    ({"files.tokenizer": ""}, ("files.tokenizer",)),
+]
+
+SOUND = [
+    {"model.n_kv_heads": 1},
+    {"model.n_kv_heads": 8},
+    {"model.dim": 16, "model.positions": "rotary"},
+    {"model.dim": 8, "model.positions": "learnable"},
+    {"data.seq_len": 4096},
+    {"data.overlap": 511},
+    {"data.overlap": 511.0},
+    {"data.overlap": 0.99},
+    {"data.seq_len": 1, "data.overlap": 0},
+    {"data.jitter": 100_000},
+    {"model.scale_grad_by_freq": True},
+    {"tokens.vocab": 257},
+    {"tokens.vocab": 513, "tokens.algo": "wordpiece"},
+    {"tokens.vocab": 2, "tokens.algo": "byte"},
+    {"tokens.eos_regex": r"\n(?=# )"},
+    {"files.encoding": "ascii"},
+    {"chat.k": 50.0},
+    {"chat.k": 1},
+    {"train.max_time": "0.5s"},
+    {"optimizer.betas": (0.9, 0.95)},
+    {"train.optimizer": "adafactor"},
+    {"name": "...a"},
+    {"name": "-"},
+    {"workdir": " "},
+]
+
+
+def changed(values):
+    """Settings with ``values``, no rule asked."""
+    settings = Settings()
+    for name, value in values.items():
+        *section, last = name.split(".")
+        change = {last: value}
+        for part in reversed(section):
+            change = {part: getattr(settings, part).model_copy(update=change)}
+        settings = settings.model_copy(update=change)
+    return settings
+
+
+@pytest.mark.parametrize(("values", "keys"), CLASHES)
+def test_settings_that_clash_are_named(problems_of, values, keys):
+    assert [clash.keys for clash in clashes(changed(values))] == [keys]
+    (problem,) = problems_of(load_settings, None, values)
+    assert all(key in problem for key in keys)
+
+
+@pytest.mark.parametrize("values", SOUND)
+def test_settings_at_the_sound_side_of_the_border_are_taken(values):
+    assert clashes(changed(values)) == []
+    load_settings(None, values)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_finds_something_and_nothing_in_the_defaults(rule):
+    assert list(rule(Settings())) == []
+    assert any(list(rule(changed(values))) for values, _ in CLASHES)
+
+
+PLACES = [
+    ("model.n_heads = 7", {}, [],
+     "c.toml:1: model.n_heads = 7: model.dim must be a multiple of n_heads; "
+     "model.dim = 512 (default)"),
+    ("model.n_heads = 7", {}, [("model.dim", "64")],
+     "--model.dim = 64: model.dim must be a multiple of n_heads; "
+     "model.n_heads = 7 (c.toml:1)"),
+    ("\nmodel.dim = 64\nmodel.n_heads = 7", {}, [],
+     "c.toml:3: model.n_heads = 7: model.dim must be a multiple of n_heads; "
+     "model.dim = 64 (c.toml:2)"),
+    ('size = "tiny"\nmodel.n_heads = 7', {}, [],
+     "c.toml:2: model.n_heads = 7: model.dim must be a multiple of n_heads; "
+     "model.dim = 128 (preset:tiny)"),
+    ("", {"SLM_DATA__SEQ_LEN": "5000"}, [],
+     "SLM_DATA__SEQ_LEN = 5000: data.seq_len must be at most model.context; "
+     "model.context = 4096 (default)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "variables", "flags", "problem"), PLACES)
+def test_a_clash_is_told_at_the_place_that_had_the_last_word(
+    write, problems_of, file, variables, flags, problem
+):
+    write({"c.toml": file})
+    assert problems_of(resolve, "c.toml", flags, variables) == (problem,)
+
+
+def test_a_wrong_value_is_not_blamed_for_a_clash_as_well(problems_of):
+    values = {"model.dim": "x", "model.n_heads": 7, "data.seq_len": 5000}
+    problems = problems_of(load_settings, None, values)
+    assert len(problems) == 2
+    assert problems[0].startswith("model.dim = ")
+    assert problems[1].startswith("data.seq_len = ")
