@@ -78,17 +78,18 @@ class Run:
         return evaluate_run(self._run, self.settings, split)
 
     def generate(self, prompt: str = "", **chat: Any) -> str:
-        """What the model writes after ``prompt``, by ``[chat]`` and its changes here.
+        """``prompt`` and what the model writes after it, as ``slangmod generate``.
 
-        ``run.generate("Once", generator="top_p", max_tokens=50)``; equal seeds give
-        equal text.
+        ``run.generate("Once", generator="top_p", max_tokens=50)``: names and values
+        of ``[chat]``. Equal settings give equal text.
         """
-        from slangmod.generation import build_generator
+        from slangmod.generation import build_generator, stream_text
 
         changes = {f"chat.{name}": value for name, value in chat.items()}
         settings = self.settings.replace(**changes) if changes else self.settings
-        ids = build_generator(settings, self.model)(self.encode(prompt))
-        return self.decode(list(ids))
+        generate = build_generator(settings, self.model, self.codec.end)
+        ids = generate(self.encode(prompt))
+        return prompt + "".join(stream_text(ids, self.codec, settings.chat.stop))
 
 
 def train(settings: Settings, *, overwrite: bool = False) -> Run:

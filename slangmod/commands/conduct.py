@@ -98,9 +98,7 @@ class Conductor:
             signals=self.signals,
             tell=self.recording,
         )
-        outcome = trainer.fit(
-            self.session.state, self.session.train, self.session.test
-        )
+        outcome = trainer.fit(self.session.state, self.session.train, self.session.test)
         if outcome.reason == "interrupted":
             raise self.stopped()
         return outcome

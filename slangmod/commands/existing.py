@@ -8,7 +8,8 @@ from slangmod.commands.choosing import newest_run
 from slangmod.errors import DataError
 from slangmod.runs.directory import RunDir, runs_of
 from slangmod.settings.levels import level_of
-from slangmod.settings.run import load_run_settings
+from slangmod.settings.resolved import Resolved
+from slangmod.settings.run import load_run
 from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, nearest
 
@@ -20,16 +21,22 @@ def open_existing(call: Call) -> tuple[RunDir, Settings]:
     Raises DataError if there is no such run, SettingsError if anything else was given
     that is not as the run has it.
     """
+    run, resolved = resolve_existing(call)
+    return run, resolved.settings
+
+
+def resolve_existing(call: Call) -> tuple[RunDir, Resolved]:
+    """Like ``open_existing``, with the origins of the settings."""
     run = chosen_run(call.settings)
     command = COMMANDS.get(call.action)
-    settings = load_run_settings(
+    resolved = load_run(
         run.config,
         call.resolved,
         command.changeable if command else (),
         call.settings.workdir,
     )
-    logging.getLogger("slangmod").setLevel(level_of(settings.log_level))
-    return run, settings
+    logging.getLogger("slangmod").setLevel(level_of(resolved.settings.log_level))
+    return run, resolved
 
 
 def chosen_run(settings: Settings) -> RunDir:

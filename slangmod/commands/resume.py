@@ -10,7 +10,7 @@ import torch
 from slangmod.commands import RESUME_MAY_CHANGE
 from slangmod.commands.call import Call
 from slangmod.commands.conduct import UNFINISHED, Conductor
-from slangmod.commands.existing import open_existing
+from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import Recording, attach_log, detach_log
 from slangmod.commands.session import (
     Choices,
@@ -23,23 +23,30 @@ from slangmod.commands.session import (
 from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import RunError, UserError
-from slangmod.files import sweep_asides
+from slangmod.files import sweep_asides, write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.summary import read_summary
 from slangmod.settings.levels import level_of
+from slangmod.settings.paths import tokenizer_path
+from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
-from slangmod.text.tokenizer import tokenizer_path
+from slangmod.settings.show import run_config
 from slangmod.training.checkpoint import load_checkpoint, newest_sound, read_about
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.state import TrainState
 
 LOG = logging.getLogger(__name__)
 
+MAY_DIFFER = (*RESUME_MAY_CHANGE, "workdir", "name", "size", "base", "files", "extra")
+"""Settings that a run may go on with other values of: those that resume lets change,
+those that say where things lie, and those whose effect is compared by content."""
+
 
 def run(call: Call) -> None:
     """Continue a run where it stopped; one that ended is left alone."""
-    folder, settings = open_existing(call)
+    folder, resolved = resolve_existing(call)
+    settings = resolved.settings
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
@@ -49,6 +56,7 @@ def run(call: Call) -> None:
             encodings = check_fresh(settings)
             refuse_changes(folder, about, settings, encodings)
             signals.arm()
+            write_text(folder.config, run_config(resolved, folder.name))
             carry_on(folder, settings, encodings, checkpoint, about, signals, log)
     finally:
         detach_log(log)
@@ -62,7 +70,8 @@ def refuse_changes(
     problems = [
         f"{folder.config}: {key} is now {now.get(key)!r}, the run has {then.get(key)!r}"
         for key in sorted(then.keys() | now.keys())
-        if then.get(key) != now.get(key) and not may_change(key)
+        if then.get(key) != now.get(key)
+        and not may_change(tuple(key.split(".")), MAY_DIFFER)
     ]
     if about["tokenizer_sha256"] != encodings.manifest.tokenizer_sha256:
         problems.append("the tokenizer is not the one that the run began with")
@@ -70,11 +79,6 @@ def refuse_changes(
         problems.append("the encodings are not those that the run began with")
     if problems:
         raise UserError(*(f"{problem}; start another run" for problem in problems))
-
-
-def may_change(key: str) -> bool:
-    """Whether ``resume`` may go on with another value of the setting ``key``."""
-    return any(key == name or key.startswith(f"{name}.") for name in RESUME_MAY_CHANGE)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -136,9 +136,7 @@ def compile_step(session: Session) -> tuple[Objective, bool]:
     LOG.info("compiling the training step")
     session.state.model.train()
     batch = to_device(session.train.batch(0), session.device)
-    return compiled_or_eager(
-        session.objective, batch, session.state.model.parameters()
-    )
+    return compiled_or_eager(session.objective, batch, session.state.model.parameters())
 
 
 def build_trainer(
@@ -159,9 +157,7 @@ def build_trainer(
     )
     return Trainer(
         objective=objective,
-        evaluator=Evaluator(
-            session.device, settings.data.precision, signals.requested
-        ),
+        evaluator=Evaluator(session.device, settings.data.precision, signals.requested),
         schedule=build_schedule(settings),
         limits=limits,
         step_freq=train.step_freq,

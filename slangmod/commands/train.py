@@ -2,7 +2,6 @@
 
 import logging
 from datetime import datetime
-from pathlib import Path
 
 import torch
 
@@ -19,9 +18,9 @@ from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
 from slangmod.settings.sections import Settings
+from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.resolved import Resolved
-from slangmod.settings.show import show
-from slangmod.text.tokenizer import tokenizer_path
+from slangmod.settings.show import run_config
 from slangmod.training.device import choose_device, reproducible
 
 LOG = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
     make_room(folder, overwrite=overwrite)
-    config = show(resolved.with_values({"name": name}, "run").absolute(Path.cwd()))
+    config = run_config(resolved, name)
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from slangmod.errors import UserError
+from slangmod.errors import RunBusyError, UserError
 from slangmod.files import ASIDE, locked, sync_folder
 
 RUNS = "runs"
@@ -107,18 +107,21 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Be the only process that writes to the run; makes its folder if need be.
 
-        A folder that was made here and has no checkpoint in the end is removed: a run
-        that never began leaves nothing. Raises RunBusyError, naming host and process,
+        A folder that was made here and has no checkpoint when something goes wrong is
+        removed: a run that never began leaves nothing. Raises RunBusyError, naming host and process,
         if the run is in use.
         """
         made = not self.root.exists()
         self.root.mkdir(parents=True, exist_ok=True)
-        with locked(self.lock_file, f"run '{self.name}'"):
-            try:
+        try:
+            with locked(self.lock_file, f"run '{self.name}'"):
                 yield
-            finally:
-                if made and not self.has_checkpoints():
-                    shutil.rmtree(self.root, ignore_errors=True)
+        except RunBusyError:
+            raise  # whoever holds the lock is about to fill the folder
+        except BaseException:
+            if made and not self.has_checkpoints():
+                shutil.rmtree(self.root, ignore_errors=True)
+            raise
 
     def has_checkpoints(self) -> bool:
         """Whether there is a folder of a checkpoint, sound or not."""

@@ -47,9 +47,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
-def save_checkpoint(
-    folder: Path, state: TrainState, about: Mapping[str, Any]
-) -> Path:
+def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -> Path:
     """Write the state as it is now; one that is there already and sound is kept.
 
     ``about`` is what else must be known to go on: plain values, ready for JSON.

@@ -106,8 +106,10 @@ def test_only_matrices_decay(tiny, tied: bool) -> None:
     spared = {names[id(p)] for p in groups[1]["params"]}
     assert decayed | spared == set(names.values())
     assert not decayed & spared
-    assert all("norm" in n or "bias" in n or "embedding" in n or "position" in n
-               for n in spared)
+    assert all(
+        "norm" in n or "bias" in n or "embedding" in n or "position" in n
+        for n in spared
+    )
     assert not any("norm" in n or "bias" in n or "embedding" in n for n in decayed)
     assert groups[1]["weight_decay"] == 0.0
 

@@ -76,9 +76,7 @@ def test_a_trial_leaves_no_gradient_behind(bench, monkeypatch) -> None:
     run = bench()
     monkeypatch.setattr(torch, "compile", lambda objective, dynamic: objective)
     batch = run.dataset(training=True).batch(0)
-    _, compiled = compiled_or_eager(
-        run.objective, batch, run.state.model.parameters()
-    )
+    _, compiled = compiled_or_eager(run.objective, batch, run.state.model.parameters())
     assert compiled
     assert all(p.grad is None for p in run.state.model.parameters())
 

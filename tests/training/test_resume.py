@@ -40,7 +40,9 @@ def assert_same_bits(one, other) -> None:
     assert left.keys() == right.keys()
     for index, entries in left.items():
         for key, value in entries.items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(right[index][key]))
+            assert torch.equal(
+                torch.as_tensor(value), torch.as_tensor(right[index][key])
+            )
     kept = {"seconds": 0.0}
     assert replace(one.counters, **kept) == replace(other.counters, **kept)
     assert one.patience == other.patience

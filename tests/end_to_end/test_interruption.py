@@ -1,0 +1,153 @@
+"""Signals stop a run with a checkpoint; what is resumed ends with the same bits."""
+
+import csv
+import signal
+from pathlib import Path
+
+import pytest
+import tomli
+
+TRAIN = ("train", "--toml", "config.toml", "--train.max_epochs", "12")
+
+
+def columns(path: Path) -> list[tuple[str, ...]]:
+    """Rows without what depends on the clock."""
+    timed = {"seconds", "tokens_per_second"}
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return [tuple(v for k, v in row.items() if k not in timed) for row in rows]
+
+
+def assert_same_outcome(one: Path, other: Path) -> None:
+    model = "model/model.safetensors"
+    assert (one / model).read_bytes() == (other / model).read_bytes()
+    for name in ("steps.csv", "epochs.csv"):
+        assert columns(one / name) == columns(other / name)
+    outcomes = [
+        tomli.loads((run / "summary.toml").read_text("utf-8")) for run in (one, other)
+    ]
+    assert outcomes[0]["outcome"] == outcomes[1]["outcome"]
+    assert outcomes[0]["validation"] == outcomes[1]["validation"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)],
+)
+def test_a_signal_saves_and_resume_ends_with_the_same_bits(
+    encoded, number: int, code: int
+) -> None:
+    encoded.done(*TRAIN, "--name", "whole")
+    parts = encoded.folder / "runs" / "parts"
+
+    def under_way() -> bool:
+        rows = parts / "steps.csv"
+        return rows.is_file() and rows.read_bytes().count(b"\n") > 10
+
+    ended, errors = encoded.interrupted((*TRAIN, "--name", "parts"), under_way, number)
+    assert ended == code, errors
+    assert "resume" in errors
+    summary = tomli.loads((parts / "summary.toml").read_text("utf-8"))
+    assert summary["outcome"]["reason"] == "stopped"
+    encoded.done("resume", "--name", "parts")
+    assert_same_outcome(encoded.folder / "runs" / "whole", parts)
+
+
+def test_a_killed_run_resumes_to_the_same_bits(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "whole")
+    parts = encoded.folder / "runs" / "parts"
+
+    def under_way() -> bool:
+        return len(list(parts.glob("checkpoints/step-*"))) > 1
+
+    ended, _ = encoded.interrupted(
+        (*TRAIN, "--name", "parts"), under_way, signal.SIGKILL
+    )
+    assert ended == -signal.SIGKILL
+    encoded.done("resume", "--name", "parts")
+    assert_same_outcome(encoded.folder / "runs" / "whole", parts)
+
+
+def test_a_signal_before_the_first_checkpoint_leaves_no_run(encoded) -> None:
+    run = encoded.folder / "runs" / "early"
+
+    def begun() -> bool:
+        return (run / "run.lock").exists()
+
+    ended, errors = encoded.interrupted(
+        (*TRAIN, "--name", "early"), begun, signal.SIGTERM
+    )
+    if ended == 75:
+        pytest.skip("the machine was too quick: there was a checkpoint already")
+    assert ended == 128 + signal.SIGTERM, errors
+    assert not run.exists()
+
+
+def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "whole")
+    short = ("train", "--toml", "config.toml", "--train.max_epochs", "5")
+    encoded.done(*short, "--name", "short")
+    run = encoded.folder / "runs" / "short"
+    before = {path: path.read_bytes() for path in run.glob("*.csv")}
+    result = encoded.run("resume", "--name", "short")
+    assert result.returncode == 0
+    assert "max_epochs" in result.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    encoded.done("resume", "--name", "short", "--train.max_epochs", "12")
+    assert_same_outcome(encoded.folder / "runs" / "whole", run)
+    assert encoded.run("resume", "--name", "short").returncode == 0
+
+
+def test_resume_refuses_other_settings_and_lists_them(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
+    result = encoded.run(
+        "resume", "--name", "run", "--train.learning_rate", "0.5", "--model.dim", "32"
+    )
+    assert result.returncode == 2
+    assert "train.learning_rate" in result.stderr
+    assert "model.dim" in result.stderr
+
+
+def test_continue_trains_or_resumes(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "whole")
+    encoded.done(*TRAIN, "--name", "run", "--continue", "--train.max_steps", "3")
+    encoded.done(*TRAIN, "--name", "run", "--continue")
+    assert_same_outcome(
+        encoded.folder / "runs" / "whole", encoded.folder / "runs" / "run"
+    )
+
+
+def test_a_damaged_checkpoint_is_passed_over(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "whole")
+    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "30")
+    run = encoded.folder / "runs" / "run"
+    newest = max(run.glob("checkpoints/step-*"))
+    weights = newest / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    result = encoded.run("resume", "--name", "run", "--train.max_steps", "none")
+    assert result.returncode == 0
+    assert "differs from what was written" in result.stderr
+    assert_same_outcome(encoded.folder / "runs" / "whole", run)
+
+
+def test_with_no_sound_checkpoint_nothing_is_started_afresh(encoded) -> None:
+    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
+    for path in (encoded.folder / "runs/run/checkpoints").glob("*/state.json"):
+        path.write_bytes(b"{}")
+    result = encoded.run("resume", "--name", "run")
+    assert result.returncode == 1
+    assert "no usable checkpoint" in result.stderr
+
+
+def test_a_diverging_run_ends_with_exit_code_1(encoded) -> None:
+    result = encoded.run(
+        *TRAIN, "--name", "run", "--train.learning_rate", "1e30",
+        "--train.clip_grad", "1e30", "--train.warmup", "0",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "not finite" in result.stderr
+    assert "Traceback" not in result.stderr
+    summary = tomli.loads((encoded.folder / "runs/run/summary.toml").read_text("utf-8"))
+    assert summary["outcome"]["reason"] == "failed"
