@@ -10,7 +10,7 @@ from slangmod.commands.drawing import Drawing
 from slangmod.commands.existing import chosen_run
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import RUNNING, Overview, overview
-from slangmod.runs.progress import short_count
+from slangmod.runs.wording import short_count
 from slangmod.settings.literals import printable
 
 SECONDS_BETWEEN_LOOKS = 1.0

@@ -108,8 +108,8 @@ class RunDir:
         """Be the only process that writes to the run; makes its folder if need be.
 
         A folder that was made here and has no checkpoint when something goes wrong is
-        removed: a run that never began leaves nothing. Raises RunBusyError, naming host and process,
-        if the run is in use.
+        removed: a run that never began leaves nothing. Raises RunBusyError, naming
+        host and process, if the run is in use.
         """
         made = not self.root.exists()
         self.root.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,12 @@ All of it goes to standard error, through tqdm or logging.
 """
 
 import logging
-import math
+from collections import deque
 from typing import TextIO
 
 from tqdm import tqdm
 
+from slangmod.runs.wording import perplexity, short_count, short_time
 from slangmod.training.events import (
     EpochDone,
     Event,
@@ -42,30 +43,29 @@ def open_progress(show_bar: bool, stream: TextIO) -> "ProgressBar | ProgressLine
     return ProgressBar(stream) if show_bar and stream.isatty() else ProgressLines()
 
 
-def short_count(number: float) -> str:
-    """At most four signs: 7, 999, 1k, 9.4k, 41k, 1.2M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size * 0.9995:
-            digits = 1 if number < size * 9.95 else 0
-            return f"{number / size:.{digits}f}".removesuffix(".0") + letter
-    return f"{number:.0f}"
+def numbers(step: StepDone | None, speed: float) -> str:
+    """Loss, rate and speed, in columns that stay put; what is unknown is left out."""
+    parts = [f"{short_count(speed)} tokens/s"]
+    if step is not None:
+        if step.learning_rate is not None:
+            parts.insert(0, f"lr {step.learning_rate:.2e}")
+        parts.insert(0, f"loss {step.loss:7.4f}")
+    return " | ".join(parts)
 
 
-def short_time(seconds: float) -> str:
-    """1h02m, 3m20s or 12s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02d}m"
-    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+class Speed:
+    """Target tokens per second over the last ten seconds or so."""
 
+    def __init__(self) -> None:
+        self._marks: deque[Progress] = deque(maxlen=10)
 
-def numbers(step: StepDone) -> str:
-    """Loss, rate and speed of a logged step, in columns that stay put."""
-    rate = "" if step.learning_rate is None else f"lr {step.learning_rate:.2e} | "
-    return (
-        f"loss {step.loss:7.4f} | {rate}{short_count(step.tokens_per_second)} tokens/s"
-    )
+    def after(self, now: Progress) -> float:
+        """The speed, given where training is ``now``."""
+        if not self._marks or now.seconds - self._marks[-1].seconds >= 1.0:
+            self._marks.append(now)
+        begin = self._marks[0]
+        seconds = now.seconds - begin.seconds
+        return (now.tokens - begin.tokens) / seconds if seconds > 0 else 0.0
 
 
 class ProgressBar:
@@ -73,6 +73,8 @@ class ProgressBar:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._speed = Speed()
+        self._step: StepDone | None = None
         self._bar: tqdm[None] | None = None
         self._handlers: list[logging.Handler] = []
 
@@ -80,11 +82,14 @@ class ProgressBar:
         """Move the bar, or change the numbers beside it."""
         if isinstance(event, Progress):
             bar = self._opened(event) if self._bar is None else self._bar
+            shown = numbers(self._step, self._speed.after(event))
+            bar.set_postfix_str(shown, refresh=False)
             bar.total = event.batches
             bar.update(event.batch - bar.n)
-        elif isinstance(event, StepDone) and self._bar is not None:
-            self._bar.set_description_str(f"epoch {event.epoch} ", refresh=False)
-            self._bar.set_postfix_str(numbers(event), refresh=False)
+        elif isinstance(event, StepDone):
+            self._step = event
+            if self._bar is not None:
+                self._bar.set_description_str(f"epoch {event.epoch} ", refresh=False)
         elif isinstance(event, TrainingDone):
             self.close()
 
@@ -135,8 +140,8 @@ class ProgressLines:
             if self._last is None:
                 self._last = self._first = event
             elif self._is_due(event, self._last):
+                self._report(event, self._last)
                 self._last = event
-                self._report(event)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -148,8 +153,9 @@ class ProgressLines:
         crossed = now.batch // share > last.batch // share
         return waited >= most or (crossed and waited >= least)
 
-    def _report(self, now: Progress) -> None:
+    def _report(self, now: Progress, last: Progress) -> None:
         done = now.batch - self._first.batch
+        speed = (now.tokens - last.tokens) / (now.seconds - last.seconds)
         left = (now.seconds - self._first.seconds) / done * (now.batches - now.batch)
         LOG.info(
             "batch %*d/%d (%3.0f %%) | %s | %s left",
@@ -157,7 +163,7 @@ class ProgressLines:
             now.batch,
             now.batches,
             100 * now.batch / now.batches,
-            numbers(self._step) if self._step else f"{short_count(now.tokens)} tokens",
+            numbers(self._step, speed),
             short_time(left),
         )
 
@@ -190,11 +196,3 @@ class LogLines:
                 event.best_test_loss,
                 event.best_step,
             )
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss), infinite where that is beyond all numbers."""
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf

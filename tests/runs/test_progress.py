@@ -10,9 +10,6 @@ from slangmod.runs.progress import (
     ProgressBar,
     ProgressLines,
     open_progress,
-    perplexity,
-    short_count,
-    short_time,
 )
 from slangmod.training.events import EpochDone, Progress, StepDone, TrainingDone
 
@@ -131,33 +128,3 @@ def test_the_end_says_why_and_what_was_best(caplog, reason):
     text = caplog.text
     assert f"because {REASONS.get(reason, reason)};" in text
     assert "best test loss 1.2500 at step 75" in text
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0"),
-        (999, "999"),
-        (999.7, "1k"),
-        (9449, "9.4k"),
-        (9960, "10k"),
-        (41234, "41k"),
-        (999_600, "1M"),
-        (1.25e9, "1.2G"),
-    ],
-)
-def test_counts_are_short(number, text):
-    assert short_count(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0s"), (59.6, "1m00s"), (200, "3m20s"), (3720, "1h02m"), (90000, "25h00m")],
-)
-def test_times_are_short(seconds, text):
-    assert short_time(seconds) == text
-
-
-def test_a_perplexity_beyond_all_numbers_is_infinite():
-    assert perplexity(1e4) == math.inf
-    assert perplexity(1.0) == math.e
