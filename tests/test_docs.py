@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slangmod.commands import COMMANDS
+from slangmod.commands import ALIASES, COMMANDS
 from slangmod.settings.catalog import catalog, tables
 
 ROOT = Path(__file__).parents[1]
@@ -14,6 +14,8 @@ PAGES = sorted(
     [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")],
     key=lambda path: path.relative_to(ROOT).as_posix(),
 )
+KNOWN = {action.split()[0] for action in COMMANDS} | set(ALIASES)
+SHOWN_AS_MISTAKES = {"train.learning_rat"}
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
@@ -28,25 +30,20 @@ def test_the_page_of_settings_is_fresh(monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_action_that_is_mentioned_exists(name):
     text = (ROOT / name).read_text("utf-8")
-    for line in re.findall(r"slangmod +((?:[a-z-]+ ?)+)", text):
-        words = line.split()
-        if words and words[0] in {"is", "and", "was", "did", "to", "itself"}:
-            continue
-        if words:
-            assert words[0] in COMMANDS, f"slangmod {line}"
+    for action in re.findall(r"(?:\$ |``)slangmod ([a-z-]+)", text):
+        assert action in KNOWN or action == "--help", f"slangmod {action}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_that_is_mentioned_exists(name):
     text = (ROOT / name).read_text("utf-8")
     sections = "|".join(".".join(path) for path in tables() if path)
-    for setting in re.findall(rf"--((?:{sections})\.[a-z_.]+)", text):
-        assert setting.rstrip(".") in catalog(), setting
-    for setting in re.findall(rf"``((?:{sections})\.[a-z_]+)``", text):
-        assert setting in catalog(), setting
+    mentioned = re.findall(rf"(?:--|``)((?:{sections})\.[a-z_]+)\b(?!\.)", text)
+    wrong = {one for one in mentioned if one not in catalog()}
+    assert wrong - {"files.py"} <= SHOWN_AS_MISTAKES
 
 
-@pytest.mark.parametrize("action", list(COMMANDS))
+@pytest.mark.parametrize("action", list(dict.fromkeys(a.split()[0] for a in COMMANDS)))
 def test_every_action_has_a_page(action):
     page = ROOT / "docs" / "actions" / f"{action}.rst"
     assert page.is_file()
