@@ -26,6 +26,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(settings, name)
     if name in {"Run", "open_run", "train"}:
+        import os
+
+        from slangmod.threads import wait_passively
+
+        wait_passively(os.environ)
         from slangmod import api
 
         return getattr(api, name)

@@ -15,7 +15,7 @@ MODULES = sorted(
 )
 
 LAYERS = (
-    {"errors"},
+    {"errors", "threads"},
     {"files"},
     {"settings"},
     {"text", "data", "model", "optim"},

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from slangmod.commands.counting import amount, counted, spaced
 from slangmod.errors import DataError
 from slangmod.files import (
-    altered,
     folder_aside,
-    lost,
     mark,
     read_mark,
     refuse_foreign,
     sha256_of,
+    unsound,
 )
 from slangmod.settings.paths import corpus_folder
 from slangmod.settings.sections import Settings
@@ -54,8 +53,9 @@ def clean(settings: Settings) -> None:
     refuse_foreign(folder)
     inputs = {"settings": _what_matters(settings), "raw": fingerprints(files)}
     if folder.exists():
-        refuse_altered(folder)
-        if (read_mark(folder) or {}).get("inputs") == inputs and not lost(folder):
+        _refuse_changed(folder)
+        same = (read_mark(folder) or {}).get("inputs") == inputs
+        if same and not unsound(folder):
             logger.info("clean: %s is up to date, nothing to do", folder)
             return
     _warn_of_unnamed(files)
@@ -106,13 +106,14 @@ class Source:
             )
 
 
-def refuse_altered(folder: Path) -> None:
-    """Raise DataError if somebody has put files into ``folder``, or changed some."""
-    if names := altered(folder):
-        raise DataError(
-            f"{folder / names[0]}: is not as slangmod made it, so {folder} is left "
-            "alone; move it away to have it made anew"
-        )
+def _refuse_changed(folder: Path) -> None:
+    """Raise DataError if somebody has changed a file of the corpus by hand."""
+    for name in unsound(folder):
+        if (folder / name).exists():
+            raise DataError(
+                f"{folder / name}: was changed after slangmod had made it, so {folder} "
+                "is left alone; move it away to have it made anew"
+            )
 
 
 def _fill(folder: Path, source: Source) -> list[str]:

@@ -17,6 +17,7 @@ from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import StoppedError
 from slangmod.model.folder import save_model
+from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
 from slangmod.runs.environment import environment
 from slangmod.runs.summary import write_summary
@@ -116,6 +117,7 @@ class Conductor:
         score = evaluator.score(state.model, validation, table)
         if score is None:
             raise self.stopped()
+        assert isinstance(state.model, Transformer)  # new_state has built it
         save_model(self.run.model, state.model, self.tokenizer)
         return score
 

@@ -5,15 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from slangmod.commands import RESUME_MAY_CHANGE
 from slangmod.commands.call import Call
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import Recording, attach_log, detach_log
 from slangmod.commands.session import (
-    Choices,
     Session,
     build_trainer,
     choices_of,
@@ -136,15 +133,15 @@ def carry_on(
 def has_ended(session: Session, signals: Signals) -> bool:
     """Whether the run's own rules have ended it."""
 
-    def nothing(_: TrainState) -> None:
-        """A run that is only looked at is not saved."""
+    def nothing(_: object) -> None:
+        """A run that is only looked at is neither saved nor told of."""
 
     trainer = build_trainer(
         session,
         session.objective,
         save=nothing,
         signals=signals,
-        tell=lambda event: None,
+        tell=nothing,
     )
     return trainer.reason_to_end(session.state, session.train) is not None
 

@@ -9,6 +9,7 @@ from slangmod.commands.call import Call
 from slangmod.commands.existing import open_existing
 from slangmod.errors import DataError, SettingsError
 from slangmod.generation.generate import Generate, build_generator
+from slangmod.generation.reader import lay_out_for_reading
 from slangmod.model.folder import TOKENIZER, load_model
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
@@ -36,7 +37,8 @@ def open_speaker(call: Call) -> Speaker:
     run, settings = open_existing(call)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model = load_model(run.model).to(device_here(settings.data.device))
+    model = lay_out_for_reading(load_model(run.model))
+    model.to(device_here(settings.data.device))
     codec = Codec.load(run.model / TOKENIZER, settings.tokens.eos_string)
     if model.config["vocab"] != codec.vocab_size:
         raise DataError(

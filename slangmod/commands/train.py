@@ -17,9 +17,9 @@ from slangmod.files import write_text
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
-from slangmod.settings.sections import Settings
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.resolved import Resolved
+from slangmod.settings.sections import Settings
 from slangmod.settings.show import run_config
 from slangmod.training.device import choose_device, reproducible
 

@@ -33,6 +33,7 @@ class MappedArray:
         self.ends = np.cumsum([len(part) for part in self.parts], dtype=np.int64)
 
     def __len__(self) -> int:
+        """Entries of all files together."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def copy_to(self, out: NDArray[np.int64], start: int) -> None:

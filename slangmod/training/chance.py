@@ -18,7 +18,7 @@ def seed_batch(seed: int, position: int) -> None:
     """
     stirred = mix(seed, 4, position) >> 1
     torch.default_generator.manual_seed(stirred)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(stirred)
     if torch.backends.mps.is_available():
         torch.mps.manual_seed(stirred)

@@ -177,12 +177,11 @@ def load_weights(path: Path, model: torch.nn.Module) -> None:
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     try:
         with safe_open(path / "model.safetensors", framework="pt") as file:
-            found = {
-                name: tuple(file.get_slice(name).get_shape()) for name in file.keys()
-            }
+            names = list(file.keys())
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
             if found != expected:
-                names = sorted(set(found.items()) ^ set(expected.items()))
-                raise RunError(f"{path}: weights are not this model's: {names[0][0]}")
+                odd = min(name for name, _ in found.items() ^ expected.items())
+                raise RunError(f"{path}: weights are not this model's: {odd}")
             model.load_state_dict({name: file.get_tensor(name) for name in expected})
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path / 'model.safetensors'}: {error}") from error

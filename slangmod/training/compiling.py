@@ -44,7 +44,7 @@ def compiled_or_eager(
     compiled: Objective = torch.compile(objective, dynamic=False)
     try:
         compiled(*batch).backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # noqa: BLE001  (compilers fail in many ways)
+    except Exception as error:  # compilers fail in many ways
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         _log.warning("no compiler works here (%s): training uncompiled", reason[:200])
         torch.compiler.reset()

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
-from torch.utils import deterministic as determinism
 
 from slangmod.errors import SettingsError
 
@@ -43,6 +43,7 @@ def reproducible(enabled: bool, threads: int) -> Iterator[None]:
 
     Threads are part of exactness: they decide how sums are split.
     """
+    determinism: Any = torch.utils.deterministic
     before = (
         torch.are_deterministic_algorithms_enabled(),
         determinism.fill_uninitialized_memory,

@@ -50,7 +50,7 @@ class Evaluator:
 
     def loss(self, model: nn.Module, dataset: TokenDataset) -> LossSum | None:
         """Cross-entropy over the split; None if it was interrupted."""
-        sums = self._sums(model, dataset, lambda logits, targets: torch.zeros(0))
+        sums = self._sums(model, dataset, None)
         return sums and LossSum(sums[0], sums[1])
 
     def score(
@@ -85,11 +85,12 @@ class Evaluator:
         self,
         model: nn.Module,
         dataset: TokenDataset,
-        counts: Callable[[Tensor, Tensor], Tensor],
+        counts: Callable[[Tensor, Tensor], Tensor] | None,
     ) -> tuple[float, int, list[float]] | None:
         """Nats, target tokens and the sums of ``counts``; None if interrupted."""
-        total: Tensor | float = 0.0
-        tokens, others = 0, None
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        others = torch.zeros(len(RANKS) + 1, dtype=torch.float64, device=self.device)
+        tokens = 0
         was_training = model.training
         model.eval()
         try:
@@ -102,12 +103,12 @@ class Evaluator:
                     inputs, targets = to_device(batch, self.device)
                     with autocast(self.device, self.precision):
                         logits = model(inputs)
-                    total = total + cross_entropy_sum(logits, targets).double()
-                    more = counts(logits, targets)
-                    others = more if others is None else others + more
+                    total += cross_entropy_sum(logits, targets).double()
+                    if counts is not None:
+                        others += counts(logits, targets)
         finally:
             model.train(was_training)
-        return float(total), tokens, [] if others is None else others.tolist()
+        return total.item(), tokens, others.tolist()
 
 
 def perplexity(loss: float) -> float:

@@ -43,7 +43,7 @@ class Guard:
         self._optimizer.step()
 
     def check(self) -> None:
-        """Raise RunError if a step since the last look was bad (waits for the device)."""
+        """Raise RunError if a step has been bad; waits for the device."""
         if self.on_device:
             self.judge(self._bad)
 

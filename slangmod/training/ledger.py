@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ class Reading:
     """Numbers on their way from the device, to be read without waiting for it."""
 
     def __init__(self, numbers: Tensor) -> None:
-        self._event: torch.cuda.Event | None = None
+        self._event: Any = None
         self._numbers = numbers
         if numbers.device.type == "cuda":
             self._numbers = torch.empty_like(numbers, device="cpu", pin_memory=True)
             self._numbers.copy_(numbers, non_blocking=True)
-            self._event = torch.cuda.Event()
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 
     def numbers(self) -> Tensor:

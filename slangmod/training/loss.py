@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-import torch.nn.functional as F  # noqa: N812  (torch's own spelling)
 from torch import Tensor
+from torch.nn import functional
 
 from slangmod.data.dataset import IGNORE
 
@@ -31,7 +31,7 @@ def cross_entropy_sum(
     label smoothing ``e``, the target distribution is ``1 - e`` on the token and
     ``e / vocab`` on every one (Szegedy et al., 2016).
     """
-    return F.cross_entropy(
+    return functional.cross_entropy(
         logits.flatten(0, 1).float(),
         targets.flatten(),
         ignore_index=IGNORE,

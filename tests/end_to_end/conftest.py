@@ -101,7 +101,8 @@ def make_folder(folder: Path) -> Shell:
     (folder / "config.toml").write_text(CONFIG, "utf-8")
     raw = folder / "raw"
     raw.mkdir()
-    words = "the cat sat on a mat and saw the dog that ran after a red ball".split()
+    sentence = "the cat sat on a mat and saw the dog that ran after a red ball"
+    words = sentence.split()
     for name, size in (("train", 3000), ("test", 300), ("validation", 300)):
         text = " ".join(words[(i * i + i // 7) % len(words)] for i in range(size))
         (raw / f"{name}.txt").write_text(text, "utf-8")

@@ -29,7 +29,7 @@ def gradient(settings, batches: list[Batch]) -> torch.Tensor:
     def objective(inputs, targets):
         return cross_entropy_sum(model(inputs), targets, 0.1)
 
-    accumulate_gradients(objective, batches, CPU, lambda place: None)
+    accumulate_gradients(objective, batches, CPU, lambda _: None)
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from slangmod.data.dataset import IGNORE
 from slangmod.training.loss import LossSum, count_targets, cross_entropy_sum
@@ -21,7 +21,7 @@ def example(vocab: int = 13) -> tuple[torch.Tensor, torch.Tensor]:
 def test_mean_over_targets_is_torchs(smoothing: float) -> None:
     logits, targets = example()
     ours = cross_entropy_sum(logits, targets, smoothing) / count_targets(targets)
-    theirs = F.cross_entropy(
+    theirs = functional.cross_entropy(
         logits.transpose(1, 2), targets, ignore_index=IGNORE, label_smoothing=smoothing
     )
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)

@@ -45,7 +45,9 @@ def test_steps_on_a_quadratic(name: str) -> None:
         x.grad = scale * x.detach()
         optimizer.step()
         path.append(tuple(x.tolist()))
-    for reached, expected in zip((path[0], path[1], path[4]), QUADRATIC[name]):
+    for reached, expected in zip(
+        (path[0], path[1], path[4]), QUADRATIC[name], strict=True
+    ):
         assert reached == pytest.approx(expected, rel=2e-5)
 
 

@@ -159,9 +159,9 @@ def test_a_circle_of_bases_is_refused_with_the_chain(write, problems_of, chain, 
     ("base", "problem"),
     [
         ("b.toml", "no such file; base is relative to the file that names it"),
-        ("preset:tyni", "choose one of preset:large, preset:medium, preset:small, "
-         "preset:tiny; did you mean 'preset:tiny'?"),
-        ("preset:", "choose one of preset:large"),
+        ("preset:tyni", "preset:large, preset:medium, preset:small, preset:tiny; "
+         "did you mean 'preset:tiny'?"),
+        ("preset:", ": choose one of preset:"),
         ("x" * 5000, "no such file"),
         ("\\u0000", "no such file"),
     ],

@@ -67,4 +67,12 @@ def test_names_from_elsewhere_lead_to_settings_and_are_none_themselves():
 def test_a_name_that_a_terminal_might_obey_is_escaped(write, problems_of):
     write({"c.toml": '"\\u001b[2J" = 1'})
     (problem,) = problems_of(load_settings, "c.toml")
-    assert problem == "c.toml:1: unknown setting '\\u001b[2J'"
+    assert problem == "c.toml:1: unknown setting '\"\\u001B[2J\"'"
+
+
+def test_a_quoted_name_with_dots_is_no_setting(write, problems_of):
+    write({"c.toml": '"train.batch_size" = 3'})
+    assert problems_of(load_settings, "c.toml") == (
+        "c.toml:1: unknown setting '\"train.batch_size\"'; "
+        "did you mean 'train.batch_size'?",
+    )

@@ -74,7 +74,7 @@ def test_where_no_compiler_works_training_is_eager(bench, monkeypatch, caplog) -
 
 def test_a_trial_leaves_no_gradient_behind(bench, monkeypatch) -> None:
     run = bench()
-    monkeypatch.setattr(torch, "compile", lambda objective, dynamic: objective)
+    monkeypatch.setattr(torch, "compile", lambda objective, **_: objective)
     batch = run.dataset(training=True).batch(0)
     _, compiled = compiled_or_eager(run.objective, batch, run.state.model.parameters())
     assert compiled

@@ -50,7 +50,7 @@ def assert_same_bits(one, other) -> None:
 
 
 def resumed(bench, stops: list[int], change: dict):
-    """A run stopped and resumed at each of ``stops``; its rows as the files keep them."""
+    """A run resumed after each of ``stops``; its rows as the files keep them."""
     steps, epochs = [], []
     outcome: Outcome | None = None
     for number, stop in enumerate([*stops, None]):
