@@ -1,5 +1,6 @@
 """Beam search: several continuations at once, the likeliest of which wins."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
@@ -38,7 +39,7 @@ def beam_search(
     """
 
     def worth(beam: Beam) -> float:
-        return beam.total / len(beam.ids) ** boost
+        return beam.total / math.pow(len(beam.ids), boost)
 
     logits = reader.read(torch.tensor([prompt]))
     beams = grown([Beam([], 0.0, 0)], logits, width)

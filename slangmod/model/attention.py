@@ -116,7 +116,8 @@ class Attention(nn.Module):
         if remember is not None:
             key, value = remember(key, value)
         mixed = attend(query, key, value, self.dropout if self.training else 0.0)
-        return self.output(mixed.transpose(1, 2).reshape(batch, seq, dim))
+        output: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, seq, dim))
+        return output
 
     def placed(self, heads: Tensor, norm: nn.Module | None, place: Placement) -> Tensor:
         """Queries or keys, normalised and turned as asked for, in their own type."""

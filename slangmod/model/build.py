@@ -74,10 +74,6 @@ def layer(section: Model) -> Layer:
     )
 
 
-EMBEDDED = 0.02
-"""Standard deviation of embeddings (Radford et al. 2019)."""
-
-
 def count_parameters(section: Model, vocab: int) -> int:
     """How many numbers the model learns; no memory is set aside for them."""
     return sum(weight.numel() for weight in skeleton(section, vocab).parameters())
@@ -91,8 +87,11 @@ def initialise(model: Transformer) -> None:
     of GPT-2 and keeps the scale of what passes through at every width. Those that
     add to the residual stream are divided by sqrt(2 * layers), so that the sum of all
     branches stays as large as one (Radford et al. 2019). Norms begin as plain
-    normalisation, biases as 0. Embeddings are small, so that all tokens are about
-    equally likely at first: the loss starts close to ln(vocab).
+    normalisation, biases as 0.
+
+    Embeddings, and the output where it is apart, have deviation 1 / (4 * sqrt(dim)):
+    logits then deviate by 1/4, and the loss starts close to ln(vocab). Were they
+    larger, a tied model would begin by expecting the very token it has just read.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -100,9 +99,12 @@ def initialise(model: Transformer) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=EMBEDDED)
+            nn.init.normal_(module.weight, std=0.25 * module.embedding_dim**-0.5)
         elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()
-    for each in model.layers:
-        for last in (each.attention.output, each.feedforward.down):
-            last.weight.div_(math.sqrt(2 * len(model.layers)))
+    for module in model.modules():
+        if isinstance(module, Layer):
+            for last in (module.attention.output, module.feedforward.down):
+                last.weight.div_(math.sqrt(2 * len(model.layers)))
+    if model.output is not None:
+        model.output.weight.mul_(0.25 * math.sqrt(3))

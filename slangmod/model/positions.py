@@ -2,8 +2,13 @@
 
 Tables are worked out in float64 and kept in float32, never in the precision of the
 matrix products: bfloat16 cannot tell position 257 from 258.
+
+``embedding_scale`` is what token embeddings are multiplied with: sqrt(dim), so that
+they are heard beside sinusoids (Vaswani et al. 2017, section 3.4), or 1 where learnt
+positions are as small as they are.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,6 +52,7 @@ class Sinusoidal(nn.Module):
     def __init__(self, context: int, dim: int, *, every_layer: bool) -> None:
         super().__init__()
         self.every_layer = every_layer
+        self.embedding_scale = math.sqrt(dim)
         self.register_buffer("table", torch.empty(context, dim), persistent=False)
 
     def fill(self) -> None:
@@ -67,6 +73,7 @@ class Learnable(nn.Module):
     def __init__(self, context: int, dim: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(context, dim)
+        self.embedding_scale = 1.0
 
     def fill(self) -> None:
         """There is no table: what is learnt is initialised with the other weights."""
@@ -85,8 +92,9 @@ class Rotary(nn.Module):
     cosines: Tensor
     sines: Tensor
 
-    def __init__(self, context: int, head: int) -> None:
+    def __init__(self, context: int, dim: int, head: int) -> None:
         super().__init__()
+        self.embedding_scale = math.sqrt(dim)
         shape = context, 1, head // 2
         self.register_buffer("cosines", torch.empty(shape), persistent=False)
         self.register_buffer("sines", torch.empty(shape), persistent=False)
@@ -126,9 +134,9 @@ def learnable(context: int, dim: int, _head: int) -> Learnable:
     return Learnable(context, dim)
 
 
-def rotary(context: int, _dim: int, head: int) -> Rotary:
+def rotary(context: int, dim: int, head: int) -> Rotary:
     """Queries and keys of every layer are turned."""
-    return Rotary(context, head)
+    return Rotary(context, dim, head)
 
 
 Positions = Sinusoidal | Learnable | Rotary

@@ -42,9 +42,11 @@ class Layer(nn.Module):
         drop = self.dropout
         if self.norm_first:
             x = x + drop(self.attention(self.attention_norm(x), place, remember))
-            return x + drop(self.feedforward(self.feedforward_norm(x)))
-        x = self.attention_norm(x + drop(self.attention(x, place, remember)))
-        return self.feedforward_norm(x + drop(self.feedforward(x)))
+            x = x + drop(self.feedforward(self.feedforward_norm(x)))
+        else:
+            x = self.attention_norm(x + drop(self.attention(x, place, remember)))
+            x = self.feedforward_norm(x + drop(self.feedforward(x)))
+        return x
 
 
 class Transformer(nn.Module):
@@ -77,7 +79,6 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = norm
         self.output = output
-        self.scale = 1.0
         self.softcap = softcap
         self.context = context
         self.config = config
@@ -106,7 +107,7 @@ class Transformer(nn.Module):
                 "shorten the input or raise model.context"
             )
         place = self.positions(start, stop)
-        x = self.embedding(ids) * self.scale
+        x: Tensor = self.embedding(ids) * self.positions.embedding_scale
         if place.at_input is not None:
             x = x + place.at_input
         x = self.dropout(x)
@@ -114,22 +115,22 @@ class Transformer(nn.Module):
             x = layer(x, place, None if cache is None else cache.writer(index))
         if cache is not None:
             cache.length = stop
-        return x if self.norm is None else self.norm(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x
 
     def new_cache(self, batch: int, capacity: int) -> Cache:
         """Room for ``capacity`` tokens of each of ``batch`` sequences."""
-        attention = self.layers[0].attention
-        return Cache(
-            (len(self.layers), batch, attention.n_kv_heads, capacity, attention.head),
-            like=self.embedding.weight,
-        )
+        first = self.layers[0]
+        assert isinstance(first, Layer)
+        kv_heads, head = first.attention.n_kv_heads, first.attention.head
+        shape = len(self.layers), batch, kv_heads, capacity, head
+        return Cache(shape, like=self.embedding.weight)
 
     def head(self, hidden: Tensor) -> Tensor:
         """[.., dim] -> [.., vocab]: logits, within +-softcap where there is one."""
-        if self.output is None:
-            logits = functional.linear(hidden, self.embedding.weight)
-        else:
-            logits = self.output(hidden)
+        matrix = self.embedding if self.output is None else self.output
+        logits = functional.linear(hidden, matrix.weight)
         if self.softcap is None:
             return logits
         return self.softcap * (logits.float() / self.softcap).tanh()

@@ -1,0 +1,136 @@
+from typing import Any
+
+import pytest
+import torch
+
+from slangmod.model import attention as module
+from slangmod.model import build_model
+from slangmod.model.attention import attend, explicit_attention, fused_attention
+
+KERNELS = [fused_attention, explicit_attention]
+
+
+def by_hand(query: Any, key: Any, value: Any) -> torch.Tensor:
+    """Each position one by one, in float64."""
+    batch, heads, new, head = query.shape
+    group, seen = heads // key.shape[1], key.shape[2]
+    mixed = torch.zeros(batch, heads, new, head, dtype=torch.float64)
+    for b in range(batch):
+        for h in range(heads):
+            for n in range(new):
+                until = seen - new + n + 1
+                keys = key[b, h // group, :until].double()
+                scores = keys @ query[b, h, n].double() / head**0.5
+                values = value[b, h // group, :until].double()
+                mixed[b, h, n] = scores.softmax(0) @ values
+    return mixed
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+@pytest.mark.parametrize(("new", "seen"), [(6, 6), (1, 1), (1, 6), (3, 6)])
+def test_kernels_equal_the_formula(
+    kernel: Any, kv_heads: int, new: int, seen: int
+) -> None:
+    torch.manual_seed(0)
+    query = torch.randn(2, 4, new, 8)
+    key, value = torch.randn(2, 2, kv_heads, seen, 8)
+    mixed = kernel(query, key, value, 0.0)
+    assert mixed.shape == query.shape
+    expected = by_hand(query, key, value)
+    torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+def test_shared_keys_equal_repeated_keys(kv_heads: int) -> None:
+    query = torch.randn(2, 4, 5, 8)
+    key, value = torch.randn(2, 2, kv_heads, 5, 8)
+    repeated = [x.repeat_interleave(4 // kv_heads, dim=1) for x in (key, value)]
+    for kernel in KERNELS:
+        torch.testing.assert_close(
+            kernel(query, key, value, 0.0), kernel(query, *repeated, 0.0)
+        )
+
+
+def test_grouped_model_equals_one_with_repeated_weights(tiny: Any) -> None:
+    shape = {"n_heads": 4, "dim": 16}
+    grouped = build_model(tiny(model={**shape, "n_kv_heads": 2}), 9).eval()
+    full = build_model(tiny(model=shape), 9).eval()
+    weights = grouped.state_dict()
+    for name, weight in weights.items():
+        if name.endswith("qkv.weight"):
+            query, key, value = weight.view(8, 4, 16).split([4, 2, 2])
+            heads = [query, *(x.repeat_interleave(2, 0) for x in (key, value))]
+            weights[name] = torch.cat(heads).view(-1, 16)
+    full.load_state_dict(weights)
+    ids = torch.randint(9, (2, 7))
+    torch.testing.assert_close(grouped(ids), full(ids))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "seen", "dropout", "explicit"),
+    [
+        (torch.bfloat16, 8, 0.0, True),
+        (torch.bfloat16, module.EXPLICIT_LIMIT, 0.0, True),
+        (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.0, False),
+        (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.1, True),
+        (torch.float32, 8, 0.0, False),
+        (torch.float32, 8, 0.1, False),
+    ],
+)
+def test_the_faster_kernel_is_chosen(
+    monkeypatch: Any, dtype: Any, seen: int, dropout: float, explicit: bool
+) -> None:
+    for name in ("explicit_attention", "fused_attention"):
+        monkeypatch.setattr(module, name, lambda *_, name=name: name)
+    x = torch.zeros(1, 1, seen, 2, dtype=dtype)
+    assert attend(x, x, x, dropout).startswith("explicit") == explicit
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_dropout_falls_on_weights_and_keeps_the_mean(kernel: Any) -> None:
+    torch.manual_seed(0)
+    query, key = torch.zeros(2, 1, 1, 400, 2)
+    value = torch.ones(1, 1, 400, 2)
+    mixed = kernel(query, key, value, 0.5)[0, 0, :, 0]
+    # Of n equal weights 1 / n, half are dropped and the others doubled.
+    assert set(mixed[:2].tolist()) <= {0.0, 1.0, 2.0}
+    assert abs(float(mixed[200:].mean()) - 1) < 0.02
+    assert mixed[200:].std() > 0.01
+
+
+def test_kernels_agree_on_gradients_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, 2, 16, 8) for _ in range(3)]
+    weights = torch.randn(2, 2, 16, 8)
+    gradients = []
+    for kernel, dtype in (
+        (fused_attention, torch.float32),
+        (fused_attention, torch.bfloat16),
+        (explicit_attention, torch.bfloat16),
+    ):
+        leaves = [x.detach().to(dtype, copy=True).requires_grad_() for x in inputs]
+        (kernel(*leaves, 0.0).float() * weights).sum().backward()
+        gradients.append(torch.cat([x.grad.float().flatten() for x in leaves]))
+    exact, fused, explicit = gradients
+    for rounded in (fused, explicit):
+        assert (rounded - exact).norm() / exact.norm() < 0.015
+
+
+def test_normalised_queries_bound_the_scores(tiny: Any) -> None:
+    model = build_model(tiny(model={"qk_norm": True, "norm_cls": "rms"}), 9).eval()
+    attention = model.layers[0].attention
+    attention.qkv.weight.data.mul_(1000)
+    seen = []
+    original = module.fused_attention
+
+    def spy(query: Any, key: Any, *rest: Any) -> Any:
+        seen.append((query, key))
+        return original(query, key, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "fused_attention", spy)
+        model(torch.randint(9, (1, 5)))
+    for heads in seen[0]:
+        lengths = heads.norm(dim=-1)
+        torch.testing.assert_close(lengths, torch.full_like(lengths, 8**0.5))

@@ -1,0 +1,179 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from slangmod.errors import DataError
+from slangmod.model import build_model, load_model, save_model
+from slangmod.model.positions import POSITIONS
+
+VOCAB = 23
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    path = tmp_path / "tokenizer-12345678.json"
+    path.write_text("{}")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny: Any, tokenizer: Path) -> Path:
+    save_model(tmp_path / "model", build_model(tiny(), VOCAB), tokenizer)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_is_loaded_is_what_was_saved(
+    tmp_path: Path, tiny: Any, tokenizer: Path, kind: str, tied: bool
+) -> None:
+    shape = {
+        "positions": kind,
+        "tie_embeddings": tied,
+        "n_kv_heads": 1,
+        "logit_softcap": 4.0,
+        "feedforward": {"flavor": "glu", "factor": 2.5},
+    }
+    model = build_model(tiny(model=shape), VOCAB)
+    save_model(tmp_path / "model", model, tokenizer)
+    loaded = load_model(tmp_path / "model")
+    ids = torch.randint(VOCAB, (2, 9))
+    assert not loaded.training
+    assert torch.equal(loaded(ids), model.eval()(ids))
+    assert loaded.config == model.config
+
+
+def test_the_folder_holds_weights_description_and_tokenizer(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert names == {"model.safetensors", "config.json", "tokenizer.json"}
+    description = json.loads((folder / "config.json").read_text())
+    assert description["format"] == 1
+    assert description["vocab"] == VOCAB
+    assert description["model"]["dim"] == 16
+
+
+def test_loading_leaves_chance_alone(folder: Path) -> None:
+    before = torch.get_rng_state()
+    load_model(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_equal_weights_are_equal_bytes(
+    folder: Path, tmp_path: Path, tokenizer: Path
+) -> None:
+    save_model(tmp_path / "again", load_model(folder), tokenizer)
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_tied_weights_are_stored_once(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    assert [n for n, w in weights.items() if VOCAB in w.shape] == ["embedding.weight"]
+
+
+def test_saving_again_replaces_and_a_foreign_folder_stays(
+    folder: Path, tmp_path: Path, tiny: Any, tokenizer: Path
+) -> None:
+    other = build_model(tiny(model={"dim": 8}), VOCAB)
+    save_model(folder, other, tokenizer)
+    assert load_model(folder).config["model"]["dim"] == 8
+    foreign = tmp_path / "mine"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("precious")
+    with pytest.raises(DataError, match="not made by slangmod"):
+        save_model(foreign, other, tokenizer)
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+
+
+def spoil(folder: Path, change: Any) -> None:
+    """Change the stored weights."""
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda w: w.pop("norm.weight"), "norm.weight is missing"),
+        (lambda w: w.update(more=torch.ones(1)), "more is not part of this model"),
+        (
+            lambda w: w.update({"norm.weight": torch.ones(17)}),
+            r"norm.weight is F32 \[17\], but config.json asks for F32 \[16\]",
+        ),
+        (
+            lambda w: w.update({"norm.weight": torch.ones(16).bfloat16()}),
+            r"norm.weight is BF16 \[16\], but config.json asks for F32 \[16\]",
+        ),
+    ],
+)
+def test_weights_of_another_model_are_refused(
+    folder: Path, change: Any, fault: str
+) -> None:
+    spoil(folder, change)
+    with pytest.raises(DataError, match=fault) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder / "model.safetensors") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda c: c.update(format=2), "format 2, but this slangmod reads 1"),
+        (lambda c: c.pop("format"), "not the description of a model"),
+        (lambda c: c.update(vocab=-1), "vocab = -1"),
+        (lambda c: c.update(vocab=True), "vocab = True"),
+        (lambda c: c["model"].update(dim=0), r"model\.dim"),
+        (lambda c: c["model"].update(new=1), r"model\.new"),
+        (lambda c: c["model"].update(n_heads=3), "n_heads"),
+        (lambda c: c["model"].update(n_layers=3), r"layers\.2.* is missing"),
+        (lambda c: c.update(model=[]), "model"),
+    ],
+)
+def test_a_wrong_description_is_refused(folder: Path, change: Any, fault: str) -> None:
+    description = json.loads((folder / "config.json").read_text())
+    change(description)
+    (folder / "config.json").write_text(json.dumps(description))
+    with pytest.raises(DataError, match=fault) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_a_broken_description_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"config\.json"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_cut_off_weights_are_refused(folder: Path, keep: int) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"model\.safetensors") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_huge_claims_take_no_memory(folder: Path) -> None:
+    description = json.loads((folder / "config.json").read_text())
+    description["model"].update(dim=1 << 20, n_heads=1)
+    (folder / "config.json").write_text(json.dumps(description))
+    with pytest.raises(DataError, match="asks for F32"):
+        load_model(folder)
+
+
+def test_a_run_without_a_model_says_when_there_will_be_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no model yet; .*resume"):
+        load_model(tmp_path)
+
+
+def test_weights_alone_missing_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"model\.safetensors"):
+        load_model(folder)
