@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from slangmod.commands.choosing import all_runs, say
 from slangmod.commands.drawing import Drawing
 from slangmod.commands.summarize import to_json
 from slangmod.errors import UserError
-from slangmod.runs.overview import ENDED, Overview, overview
+from slangmod.runs.overview import ENDED, Overview, flat, overview
 from slangmod.settings.literals import literal
 
 Row = dict[str, Any]
@@ -95,15 +95,6 @@ def numbers_of(run: Overview) -> Row:
             for number, column in SO_FAR.items()
             if column in run.progress
         }
-    return row
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Row:
-    """Nested tables as one, by dotted keys."""
-    row: Row = {}
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        row |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return row
 
 

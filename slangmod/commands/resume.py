@@ -23,6 +23,7 @@ from slangmod.errors import RunError, UserError
 from slangmod.files import sweep_asides, write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
+from slangmod.runs.overview import flat
 from slangmod.runs.summary import read_summary
 from slangmod.settings.levels import level_of
 from slangmod.settings.paths import tokenizer_path
@@ -76,17 +77,6 @@ def refuse_changes(
         problems.append("the encodings are not those that the run began with")
     if problems:
         raise UserError(*(f"{problem}; start another run" for problem in problems))
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted keys."""
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            values |= flat(value, f"{prefix}{key}.")
-        else:
-            values[prefix + key] = value
-    return values
 
 
 def carry_on(

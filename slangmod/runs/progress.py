@@ -9,13 +9,14 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from slangmod.runs.wording import perplexity, short_count, short_time
+from slangmod.runs.wording import short_count, short_time
 from slangmod.training.events import (
     EpochDone,
     Event,
     Progress,
     StepDone,
     TrainingDone,
+    perplexity,
 )
 
 LOG = logging.getLogger(__name__)

@@ -1,7 +1,5 @@
 """Numbers in few signs, for lines that are read at a glance."""
 
-import math
-
 
 def short_count(number: float) -> str:
     """At most four signs: 7, 999, 1k, 9.4k, 41k, 1.2M."""
@@ -19,11 +17,3 @@ def short_time(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02d}m"
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss), infinite where that is beyond all numbers."""
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from slangmod.data.dataset import IGNORE, TokenDataset
 from slangmod.training.device import autocast
+from slangmod.training.events import perplexity
 from slangmod.training.feed import Feed, to_device
 from slangmod.training.loss import LossSum, count_targets, cross_entropy_sum
 
@@ -109,8 +110,3 @@ class Evaluator:
         finally:
             model.train(was_training)
         return total.item(), tokens, others.tolist()
-
-
-def perplexity(loss: float) -> float:
-    """``exp(loss)``, infinite where that is too large for a float."""
-    return math.exp(loss) if loss < 700 else math.inf

@@ -5,6 +5,7 @@ steer: nothing in them leads back to the model, and none holds a tensor. All los
 are nats per target token; counts run over the whole life of a run, resumes included.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,3 +76,8 @@ class Progress:
 Event = StepDone | EpochDone | TrainingDone | Progress
 
 Callback = Callable[[Event], None]
+
+
+def perplexity(loss: float) -> float:
+    """``exp(loss)``, infinite where that is too large for a float."""
+    return math.inf if loss > 700 else math.exp(loss)

@@ -1,8 +1,6 @@
-import math
-
 import pytest
 
-from slangmod.runs.wording import perplexity, short_count, short_time
+from slangmod.runs.wording import short_count, short_time
 
 
 @pytest.mark.parametrize(
@@ -28,8 +26,3 @@ def test_counts_are_short(number, text):
 )
 def test_times_are_short(seconds, text):
     assert short_time(seconds) == text
-
-
-def test_a_perplexity_beyond_all_numbers_is_infinite():
-    assert perplexity(1e4) == math.inf
-    assert perplexity(1.0) == math.e
