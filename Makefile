@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all lint docs check format clean
+.PHONY: help demo test test-all lint docs settings check format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -26,6 +26,10 @@ lint: .venv/installed-dev  ## format, style and types
 
 docs: .venv/installed-dev  ## the manual, in docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+
+settings: .venv/installed-dev  ## write what is made from the lines of settings anew
+	$(BIN)/slangmod config example > config.example.toml
+	$(BIN)/python docs/generate.py
 
 check: lint docs test  ## all that a change has to pass
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slangmod.commands import ALIASES, COMMANDS
+from slangmod.commands import ALIASES, COMMANDS, RESUME_MAY_CHANGE
 from slangmod.settings.catalog import catalog, tables
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +49,12 @@ def test_every_action_has_a_page(action):
     assert page.is_file()
     index = (ROOT / "docs" / "actions" / "index.rst").read_text("utf-8")
     assert f"   {action}\n" in index
+
+
+@pytest.mark.parametrize("name", RESUME_MAY_CHANGE)
+def test_the_settings_that_resume_may_change_are_told(name):
+    text = (ROOT / "docs" / "actions" / "resume.rst").read_text("utf-8")
+    assert f"``{name}``" in text or f"``[{name}]``" in text
 
 
 def test_every_page_is_reached():
