@@ -118,11 +118,16 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise DataError if ``path`` exists and slangmod has not made it."""
+    """Raise DataError if ``path`` exists and slangmod has not made all of it."""
     if path.exists() and not (path / MARKER).is_file():
         raise DataError(
             f"{path}: was not made by slangmod, so it is left alone; move it away or "
             "choose another workdir"
+        )
+    if path.exists() and (names := unlisted(path)):
+        raise DataError(
+            f"{path / names[0]}: was not made by slangmod, so {path} is left alone; "
+            "move that away"
         )
 
 
@@ -205,25 +210,23 @@ def cut(path: Path, size: int) -> None:
         os.fsync(stream.fileno())
 
 
-def altered(folder: Path) -> tuple[str, ...]:
-    """Files in a marked folder that its mark does not list, or lists otherwise.
+def unlisted(folder: Path) -> tuple[str, ...]:
+    """What lies in a marked folder though its mark lists the files and this not."""
+    listed = (read_mark(folder) or {}).get("files")
+    if not isinstance(listed, dict):
+        return ()
+    names = sorted(path.name for path in folder.iterdir())
+    return tuple(n for n in names if n not in listed and n != MARKER)
 
-    The mark's ``files`` are names and their sha256. A file that is gone is no
-    alteration: ``lost`` knows of those.
-    """
-    listed = (read_mark(folder) or {}).get("files", {})
-    names = sorted(path.name for path in folder.iterdir() if path.name != MARKER)
+
+def unsound(folder: Path) -> tuple[str, ...]:
+    """Files that a folder's mark lists, with their sha256, and that differ or lack."""
+    listed: dict[str, str] = (read_mark(folder) or {}).get("files", {})
     return tuple(
         name
-        for name in names
-        if name not in listed or sha256_of(folder / name) != listed[name]
+        for name, digest in listed.items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest
     )
-
-
-def lost(folder: Path) -> tuple[str, ...]:
-    """Files that the mark of ``folder`` lists and that are no longer there."""
-    listed = (read_mark(folder) or {}).get("files", {})
-    return tuple(name for name in listed if not (folder / name).is_file())
 
 
 @contextmanager

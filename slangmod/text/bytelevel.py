@@ -7,15 +7,14 @@ library shares). So every text of any language is spelled with 256 letters.
 
 from typing import Final
 
-SPELLING: Final[tuple[str, ...]]
-"""The character of each byte."""
-
 _VISIBLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _OTHERS = [byte for byte in range(256) if byte not in _VISIBLE]
-SPELLING = tuple(
+SPELLING: Final = tuple(
     chr(byte if byte in _VISIBLE else 0x100 + _OTHERS.index(byte))
     for byte in range(256)
 )
+"""The character of each byte."""
+
 BYTE_OF: Final = {character: byte for byte, character in enumerate(SPELLING)}
 
 

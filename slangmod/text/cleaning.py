@@ -9,7 +9,11 @@ from slangmod.settings.sections import Settings
 
 Cleaner = Callable[[str], str]
 
-QUOTES = str.maketrans("′‘’‚‛″“”„‟", "'" * 5 + '"' * 5)
+QUOTES = str.maketrans(
+    "\u2032\u2018\u2019\u201a\u201b" + "\u2033\u201c\u201d\u201e\u201f",
+    "'" * 5 + '"' * 5,
+)
+"""Prime, then quotation marks: single and double alike."""
 
 ARTICLE = re.compile(r"\s*_START_ARTICLE_.*?(?:_START_PARAGRAPH_\s*|\Z)", re.DOTALL)
 SECTION = re.compile(r"\s*_START_SECTION_.*?(?:_START_PARAGRAPH_\s*|\Z)", re.DOTALL)

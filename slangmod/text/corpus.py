@@ -7,19 +7,20 @@ them with ``more`` set, so that whoever reads it needs no more memory than for o
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from slangmod.errors import DataError
 from slangmod.files import sha256_of, written_aside
 from slangmod.text.documents import SPLITS, split_of_file
-from slangmod.text.readers import check_column, named_errors, rows_of
+from slangmod.text.readers import check_column, open_table, rows_of
 from slangmod.text.segments import pieces
+from slangmod.text.unpacking import named_errors
 
 TEXT = "text"
 MORE = "more"
 ROW_CHARACTERS = 1 << 21
 """Longer documents take several rows."""
-GROUP_CHARACTERS = 1 << 20
+GROUP_CHARACTERS = 1 << 18
 GROUP_ROWS = 1 << 13
 FILE_CHARACTERS = 1 << 30
 """How much goes into one file before the next is begun."""
@@ -35,7 +36,8 @@ class Row(NamedTuple):
 class SplitWriter:
     """Writes the documents of one split, one row group in memory at a time."""
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, stack: ExitStack) -> None:
+        """Files are opened on ``stack``, whose end closes the last of them."""
         self.documents = 0
         self.characters = 0
         self._folder, self._split = folder, split
@@ -43,18 +45,8 @@ class SplitWriter:
         self._waiting = 0
         self._in_file = 0
         self._files = 0
-        self._stack = ExitStack()
+        self._stack = stack
         self._table: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is None:
-            self._flush()
-            self._stack.close()
-        else:
-            self._stack.__exit__(*error)
 
     def add(self, document: str) -> None:
         """Append one document."""
@@ -69,12 +61,12 @@ class SplitWriter:
         self._rows.append(row)
         self._waiting += len(row.text)
         if self._waiting >= GROUP_CHARACTERS or len(self._rows) >= GROUP_ROWS:
-            self._flush()
+            self.flush()
             if self._in_file >= FILE_CHARACTERS and not row.more:
                 self._stack.close()
                 self._table = None
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what waits as a row group, into a new file if none is open."""
         import pyarrow
 
@@ -106,14 +98,15 @@ class Written(NamedTuple):
     characters: int
 
 
-def write_corpus(
-    folder: Path, dealt: Iterable[tuple[str, str]]
-) -> dict[str, Written]:
+def write_corpus(folder: Path, dealt: Iterable[tuple[str, str]]) -> dict[str, Written]:
     """Write documents, each with its split, as the corpus files of ``folder``."""
-    with ExitStack() as stack:
-        writers = {s: stack.enter_context(SplitWriter(folder, s)) for s in SPLITS}
+    with ExitStack() as train, ExitStack() as test, ExitStack() as validation:
+        stacks = zip(SPLITS, (train, test, validation), strict=True)
+        writers = {split: SplitWriter(folder, split, stack) for split, stack in stacks}
         for split, document in dealt:
             writers[split].add(document)
+        for writer in writers.values():
+            writer.flush()
     return {s: Written(w.documents, w.characters) for s, w in writers.items()}
 
 
@@ -151,9 +144,7 @@ def corpus_rows(folder: Path, split: str) -> Iterator[Row]:
 
 
 def _rows_of(path: Path) -> Iterator[Row]:
-    from pyarrow.parquet import ParquetFile
-
-    with ParquetFile(path) as table:
+    with open_table(path) as table:
         check_column(table, TEXT, path)
         columns = [name for name in (TEXT, MORE) if name in table.schema_arrow.names]
         for text, *more in rows_of(table, columns):

@@ -22,7 +22,7 @@ class Merges:
             self._of_pair.setdefault(pair, (rank, vocab[left + right]))
 
     def spell(self, word: str, share: float, chance: Random) -> list[int]:
-        """Ids of ``word``, given in byte-level letters, with ``share`` of merges skipped.
+        """Ids of ``word``, in byte-level letters, with ``share`` of merges skipped.
 
         ``chance`` is asked once for each possible merge of each step, from the left.
         """

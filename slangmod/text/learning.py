@@ -13,8 +13,8 @@ from slangmod.settings.rules import LEAST_VOCAB
 from slangmod.settings.sections import Settings, Tokens
 from slangmod.text.bytelevel import SPELLING
 from slangmod.text.decoding import WORDPIECE_DECODER
-from slangmod.text.segments import HASH_APART, PATTERN, pieces
-from slangmod.text.tokenizer import END, Codec, splitting
+from slangmod.text.segments import HASH_APART, PATTERN, pieces, splitting
+from slangmod.text.tokenizer import END, Codec
 from slangmod.text.unigram import count_words, learn_pieces
 
 CHUNK_CHARACTERS = 1 << 16

@@ -24,8 +24,8 @@ TRIAL_SECONDS = 120
 
 
 def record_path(tokenizer: Path) -> Path:
-    """Beside tokenizer-1234.json lies tokenizer-1234.made.json."""
-    return tokenizer.with_suffix(".made.json")
+    """Beside tokenizer-1234.json lies .tokenizer-1234.json.made, out of sight."""
+    return tokenizer.with_name(f".{tokenizer.name}.made")
 
 
 def is_ours(tokenizer: Path) -> bool:

@@ -1,20 +1,17 @@
 """Documents out of raw files, one after the other; what cannot be read says where."""
 
 import codecs
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from slangmod.errors import DataError
-from slangmod.files import scratch
 from slangmod.text.documents import RawFile
+from slangmod.text.unpacking import named_errors, seekable, unpacked
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 1 << 18
 """Parquet rows are read so many bytes at a time, going by the file's own account."""
 
 
@@ -53,50 +50,19 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-@contextmanager
-def named_errors(path: Path) -> Iterator[None]:
-    """Turn whatever a library says of a broken file into a DataError that names it."""
-    from pyarrow import ArrowException
-
-    try:
-        yield
-    except DataError:
-        raise
-    except (OSError, EOFError, zlib.error, ArrowException) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(
-            f"{path}: cannot be read: {reason}; is the file complete?"
-        ) from None
-
-
-@contextmanager
-def _opened(file: RawFile) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked."""
-    if file.packing == ".gz":
-        with gzip.open(file.path, "rb") as stream:
-            yield stream
-    elif file.packing == ".zst":
-        import pyarrow
-
-        with pyarrow.CompressedInputStream(str(file.path), "zstd") as stream:
-            yield stream
-    else:
-        with file.path.open("rb") as stream:
-            yield stream
-
-
 def _read_text(file: RawFile, column: str) -> Iterator[str | None]:
     """A file of text is one document, taken as it is but for a byte order mark."""
     del column
-    with _opened(file) as stream:
+    with unpacked(file) as stream:
         content = stream.read()
     try:
         yield content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         marked = len(codecs.BOM_UTF8) * content.startswith(codecs.BOM_UTF8)
         raise DataError(
-            f"{file.path}: byte {error.start + marked} (0x{error.object[error.start]:02x}) "
-            "is not UTF-8; convert the file, for instance with iconv"
+            f"{file.path}: byte {error.start + marked} "
+            f"(0x{error.object[error.start]:02x}) is not UTF-8; convert the file, for "
+            "instance with iconv"
         ) from None
 
 
@@ -111,7 +77,7 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _read_jsonl(file: RawFile, column: str) -> Iterator[str | None]:
-    with _opened(file) as stream:
+    with unpacked(file) as stream:
         for number, line in enumerate(_lines(stream), 1):
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
@@ -147,12 +113,21 @@ def _missing(place: str | Path, what: str, column: str, there: Any) -> str:
 
 
 def _read_parquet(file: RawFile, column: str) -> Iterator[str | None]:
-    from pyarrow.parquet import ParquetFile
-
-    with _seekable(file) as source, ParquetFile(source) as table:
+    with seekable(file) as source, open_table(source) as table:
         check_column(table, column, file.path)
         for (text,) in rows_of(table, [column]):
             yield text
+
+
+def open_table(source: Any) -> Any:
+    """A parquet file, given by its path or as a stream, to be read bit by bit."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    # Arrow's own pool keeps what was freed, and its readers fetch row groups ahead:
+    # either would let memory grow with the file.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    return ParquetFile(source, pre_buffer=False)
 
 
 def rows_of(table: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -179,20 +154,9 @@ def check_column(table: Any, column: str, place: Path) -> None:
         or types.is_large_string(inner)
         or types.is_string_view(inner)
     ):
-        raise DataError(f"{place}: column {column!r} is of type {kind}; it must be text")
-
-
-@contextmanager
-def _seekable(file: RawFile) -> Iterator[Any]:
-    """What parquet needs: its bytes at any place, so packed ones go to disk first."""
-    if not file.packing:
-        yield str(file.path)
-        return
-    with _opened(file) as stream, scratch() as unpacked:
-        while block := stream.read(1 << 20):
-            unpacked.write(block)
-        unpacked.seek(0)
-        yield unpacked
+        raise DataError(
+            f"{place}: column {column!r} is of type {kind}; it must be text"
+        )
 
 
 READERS: dict[str, Callable[[RawFile, str], Iterator[str | None]]] = {

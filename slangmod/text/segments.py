@@ -4,9 +4,10 @@ A tokenizer of ours never merges across the borders of PATTERN. All of them keep
 character, so joining the words again gives the text.
 """
 
+import json
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 LONGEST = 32
 """Characters of the longest word; it bounds the work spent on any one of them."""
@@ -56,3 +57,27 @@ def pieces(text: str, size: int) -> Iterator[str]:
         yield text[begin : border.start()]
         begin = border.start()
     yield text[begin:]
+
+
+def splitting(pattern: str) -> Any:
+    """The pre-tokenizer that splits by ``pattern`` and spells bytes."""
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+
+    return Sequence(
+        [
+            Split(Regex(pattern), "isolated"),
+            ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def splits_as_segments(spec: Mapping[str, Any]) -> bool:
+    """Whether text is split by a pattern of ours and nothing else is done to it."""
+    if spec["normalizer"] or not all(
+        added["special"] for added in spec["added_tokens"]
+    ):
+        return False
+    patterns = (PATTERN, HASH_APART)
+    own = [json.loads(splitting(p).__getstate__()) for p in patterns]
+    return spec["pre_tokenizer"] in own

@@ -93,7 +93,9 @@ def plan_around(documents: Callable[[], Iterable[Document]]) -> Plan:
     shares = range(len(missing), 0, -1)
     targets = [max(1, total * (100 - back) // 100) for back in shares]
     for borders, sign in BORDERS:
-        dealt = (text for name, text in documents() if plan.split_of(name, text) == "train")
+        dealt = (
+            text for name, text in documents() if plan.split_of(name, text) == "train"
+        )
         cuts = _cuts(dealt, targets, sign, total)
         if cuts and 2 * cuts[0] >= total:
             pairs = tuple(zip(cuts, missing, strict=True))
@@ -104,9 +106,7 @@ def plan_around(documents: Callable[[], Iterable[Document]]) -> Plan:
     )
 
 
-def _cuts(
-    texts: Iterable[str], targets: list[int], sign: str, total: int
-) -> list[int]:
+def _cuts(texts: Iterable[str], targets: list[int], sign: str, total: int) -> list[int]:
     """Where to cut: each at the last border up to its target, no two in one place.
 
     A border is where a text begins, and behind each ``sign``. Empty if there are too

@@ -24,7 +24,7 @@ from slangmod.text.decoding import (
 from slangmod.text.dropout import Merges
 from slangmod.text.provenance import is_ours, try_out
 from slangmod.text.readers import without_surrogates
-from slangmod.text.segments import HASH_APART, PATTERN, segments
+from slangmod.text.segments import segments, splits_as_segments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,10 +36,10 @@ END: Final = "<|endoftext|>"
 ENDS: Final = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
 """What an end symbol may be called; the first that a tokenizer has is the one."""
 
-CACHED = 1 << 15
+CACHED = 1 << 14
 """Segments whose ids are remembered: enough for nine out of ten, and a fixed size."""
 SPARE_IDS = 1 << 10
-"""How many more ids than twice its tokens a tokenizer may have before it looks broken."""
+"""How many ids beyond twice its tokens a tokenizer may have."""
 
 
 class Codec:
@@ -65,7 +65,7 @@ class Codec:
         if self._spec["model"].get("dropout"):
             tokenizer.model.dropout = None
         self._pieces = byte_pieces(self._spec, ids)
-        self.segmented: bool = _splits_as_segments(self._spec)
+        self.segmented: bool = splits_as_segments(self._spec)
         """whether ``segments`` may be encoded one by one"""
         self._known: dict[str, bytes] = {}
 
@@ -134,7 +134,9 @@ class Codec:
 
         while len(self._known) > CACHED:
             self._known.popitem()  # the newest: frequent ones have come early
-        new = list(dict.fromkeys(s for row in split for s in row if s not in self._known))
+        new = list(
+            dict.fromkeys(s for row in split for s in row if s not in self._known)
+        )
         encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
         for segment, encoding in zip(new, encodings, strict=True):
             self._known[segment] = np.array(encoding.ids, self.dtype).tobytes()
@@ -188,28 +190,6 @@ def open_codec(settings: Settings) -> Codec:
     if path.is_file() and not is_ours(path):
         try_out(path)
     return Codec.load(path, settings.tokens.eos_string)
-
-
-def splitting(pattern: str) -> Any:
-    """The pre-tokenizer that splits by ``pattern`` and spells bytes."""
-    from tokenizers import Regex
-    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
-
-    return Sequence(
-        [
-            Split(Regex(pattern), "isolated"),
-            ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-
-
-def _splits_as_segments(spec: Mapping[str, Any]) -> bool:
-    """Whether text is split by a pattern of ours and nothing else is done to it."""
-    if spec["normalizer"] or not all(added["special"] for added in spec["added_tokens"]):
-        return False
-    patterns = (PATTERN, HASH_APART)
-    own = [json.loads(splitting(p).__getstate__()) for p in patterns]
-    return spec["pre_tokenizer"] in own
 
 
 def _end_of(ids: Mapping[str, int]) -> int:

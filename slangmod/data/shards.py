@@ -1,0 +1,211 @@
+"""Token ids on disk: shards of bare integers, and the manifest that describes them.
+
+Beside each shard ``train-00000.bin`` lies ``train-00000.ends``: for each document, the
+index just past its end symbol in the shard (uint64). ``token_bytes.bin`` holds how many
+bytes of text each id stands for (uint16), so that nothing here needs the tokenizer.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from slangmod.errors import DataError
+from slangmod.files import read_mark, sha256_of
+from slangmod.settings.hashes import section_hash
+from slangmod.settings.paths import corpus_folder, tokenizer_path
+from slangmod.settings.sections import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MANIFEST: Final = "manifest.json"
+TOKEN_BYTES: Final = "token_bytes.bin"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of ids and what is known of it."""
+
+    name: str
+    tokens: int
+    sha256: str
+    documents: int
+    ends: str
+    """name of the file with the ends of its documents"""
+    ends_sha256: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """All shards of one split."""
+
+    documents: int
+    tokens: int
+    """end symbols included"""
+    bytes: int
+    """of the documents in UTF-8"""
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the ids of a folder are, and all of its files."""
+
+    dtype: str
+    vocab: int
+    end: int
+    tokenizer_sha256: str
+    token_bytes_sha256: str
+    splits: dict[str, Split]
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """A folder of shards, opened: the sizes of its files are as they should be."""
+
+    folder: Path
+    manifest: Manifest
+
+    def shard_paths(self, split: str) -> list[Path]:
+        """The shards of a split in their order."""
+        return [
+            self.folder / shard.name for shard in self.manifest.splits[split].shards
+        ]
+
+    def document_ends(self, split: str) -> "NDArray[np.int64]":
+        """[documents] index just past each end symbol, counted over all shards."""
+        import numpy as np
+
+        parts, before = [np.empty(0, np.int64)], 0
+        for shard in self.manifest.splits[split].shards:
+            ends = np.fromfile(self.folder / shard.ends, "<u8").astype(np.int64)
+            parts.append(ends + before)
+            before += shard.tokens
+        return np.concatenate(parts)
+
+    def token_bytes(self) -> "NDArray[np.int64]":
+        """[vocab] bytes of text that each id stands for; the end symbol none."""
+        import numpy as np
+
+        return np.fromfile(self.folder / TOKEN_BYTES, "<u2").astype(np.int64)
+
+    def fingerprint(self) -> str:
+        """sha256 of the manifest, and so of all there is."""
+        return sha256_of(self.folder / MANIFEST)
+
+    def verify(self) -> None:
+        """Raise DataError if any file is not as it was written."""
+        wanted = {TOKEN_BYTES: self.manifest.token_bytes_sha256}
+        for split in self.manifest.splits.values():
+            for shard in split.shards:
+                wanted |= {shard.name: shard.sha256, shard.ends: shard.ends_sha256}
+        for name, digest in wanted.items():
+            if sha256_of(self.folder / name) != digest:
+                raise _broken(self.folder / name, "its content has changed")
+
+
+def encodings_folder(settings: Settings) -> Path:
+    """Named by the hash of the tokenizer file and of the settings that change ids.
+
+    Raises DataError if there is no tokenizer.
+    """
+    tokenizer = tokenizer_path(settings)
+    if not tokenizer.is_file():
+        raise DataError(
+            f"{tokenizer}: there is no tokenizer; run `slangmod tokenize encode`"
+        )
+    content = {"tokenizer": sha256_of(tokenizer), **chance_of(settings)}
+    return Path(settings.workdir) / f"encodings-{section_hash(content)}"
+
+
+def chance_of(settings: Settings) -> dict[str, Any]:
+    """The settings that change ids besides the tokenizer: none without dropout."""
+    if not settings.tokens.dropout:
+        return {}
+    return {"dropout": settings.tokens.dropout, "seed": settings.seed}
+
+
+def made_from(settings: Settings) -> dict[str, Any]:
+    """What encodings are made from: corpus files, tokenizer, chance.
+
+    Raises DataError if there is no tokenizer or no corpus.
+    """
+    folder = corpus_folder(settings)
+    files = {path.name: sha256_of(path) for path in sorted(folder.glob("*.parquet"))}
+    if not files:
+        raise DataError(f"{folder}: there is no corpus; run `slangmod clean`")
+    tokenizer = sha256_of(tokenizer_path(settings))
+    return {"corpus": files, "tokenizer": tokenizer, **chance_of(settings)}
+
+
+def open_encodings(folder: Path) -> Encodings:
+    """Read the manifest and compare sizes; raises DataError if anything is amiss."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there are no encodings; run `slangmod encode`")
+    try:
+        manifest = _manifest_of(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(path, f"{type(error).__name__}: {error}") from None
+    width = {"uint16": 2, "uint32": 4}.get(manifest.dtype)
+    if width is None:
+        raise _broken(path, f"dtype {manifest.dtype!r}")
+    sizes = {TOKEN_BYTES: 2 * manifest.vocab}
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            sizes[shard.name] = width * shard.tokens
+            sizes[shard.ends] = 8 * shard.documents
+    for name, size in sizes.items():
+        _check_size(folder / name, size)
+    return Encodings(folder, manifest)
+
+
+def check_fresh(settings: Settings) -> Encodings:
+    """The encodings of these settings, all of them as ``encode`` would make them now.
+
+    Raises DataError, naming the action to repeat, if tokenizer or encodings are missing
+    or broken, or were made from another corpus. Without a corpus there is nothing to
+    compare with, and they are taken as they are.
+    """
+    folder = encodings_folder(settings)
+    encodings = open_encodings(folder)
+    if corpus_folder(settings).is_dir():
+        mark = read_mark(folder) or {}
+        if mark.get("inputs") != made_from(settings):
+            raise DataError(
+                f"{folder}: was made from another corpus than "
+                f"{corpus_folder(settings)}; run `slangmod tokenize encode`"
+            )
+    encodings.verify()
+    return encodings
+
+
+def manifest_content(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as it goes into its file."""
+    return asdict(manifest)
+
+
+def _manifest_of(content: Mapping[str, Any]) -> Manifest:
+    splits = {
+        name: Split(**{**split, "shards": tuple(Shard(**s) for s in split["shards"])})
+        for name, split in content["splits"].items()
+    }
+    return Manifest(**{**content, "splits": splits})
+
+
+def _check_size(path: Path, size: int) -> None:
+    try:
+        there = path.stat().st_size
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from None
+    if there != size:
+        raise _broken(path, f"has {there} bytes instead of {size}")
+
+
+def _broken(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: {reason}; run `slangmod encode` to make it anew")
