@@ -110,9 +110,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tiny, token_file, tmp_path) -> Callable[..., Bench]:
+def bench(tiny, token_file, tmp_path, monkeypatch) -> Callable[..., Bench]:
     """``bench(train={...})``: a run of tiny settings; ``folder`` to resume another."""
     ids = token_file(size=400, vocab=VOCAB)
+    # Bits are under test here, not the disk; hundreds of checkpoints are written.
+    monkeypatch.setattr("os.fsync", lambda _: None)
 
     def make(
         objective: Any = None, folder: str = "checkpoints", **change: Any
