@@ -74,18 +74,21 @@ def _at_first_sight(entry: Entry, near: bool) -> str:
         return f"{entry.subject()}: is nested deeper than {DEEPEST} tables"
     if any(len(part) > LONGEST_KEY for part in entry.path):
         return f"{entry.subject()}: has a key of more than {LONGEST_KEY} characters"
-    problem = _beyond_toml(entry.value, len(entry.path), known.free)
+    problem = _beyond_toml(entry.value, len(entry.path), unset=not known.free)
     return f"{entry.subject()}: {problem}" if problem else ""
 
 
-def _beyond_toml(value: Any, depth: int, free: bool) -> str:
-    """Why a TOML file could not hold ``value`` ``depth`` levels down, if so."""
+def _beyond_toml(value: Any, depth: int, unset: bool = False) -> str:
+    """Why a TOML file could not hold ``value`` ``depth`` levels down, if so.
+
+    ``unset``: whether None is fine, since it can be spelled as a word.
+    """
     if depth > DEEPEST + 1:
         return f"is nested deeper than {DEEPEST} tables and lists"
     if isinstance(value, Mapping):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple):
-        problems = (_beyond_toml(item, depth + 1, free) for item in value)
+        problems = (_beyond_toml(item, depth + 1) for item in value)
         return next(filter(None, problems), "")
     if isinstance(value, bool):
         return ""
@@ -95,7 +98,7 @@ def _beyond_toml(value: Any, depth: int, free: bool) -> str:
         return "must be a whole number of at most 64 bits"
     if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
         return "must be text that UTF-8 can hold"
-    if not isinstance(value, SCALARS) and (free or value is not None):
+    if not isinstance(value, SCALARS) and not (unset and value is None):
         return "must be text, a number, true or false, a date, a list or a table"
     return ""
 

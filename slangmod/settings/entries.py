@@ -54,7 +54,8 @@ class Entry:
 
 def known_at(path: Key) -> Known | None:
     """The setting at ``path``; for all that stands in the free table, that table."""
-    return catalog()[FREE] if path[0] == FREE else catalog().get(".".join(path))
+    known = catalog().get(FREE if path[0] == FREE else ".".join(path))
+    return known if known and path[: len(known.path)] == known.path else None
 
 
 def of_table(

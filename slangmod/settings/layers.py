@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slangmod.errors import SettingsError
-from slangmod.settings.catalog import Key
+from slangmod.settings.catalog import Key, catalog
 from slangmod.settings.entries import Entry, of_table
 from slangmod.settings.literals import NONE, printable
 from slangmod.settings.read import presets, read_preset, read_toml
@@ -41,7 +41,7 @@ def stack(file: str | Path | None, stronger: Sequence[list[Entry]]) -> Layers:
     strongest_first = [*reversed(stronger), *files.entries]
     size = _strongest(SIZE, strongest_first)
     weakest_first = strongest_first[::-1]
-    if size is not None and size.value in presets():
+    if size is not None and size.value in catalog()["size"].words:
         weakest_first.insert(0, preset_entries(str(size.value)))
     return Layers(weakest_first, problems)
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from slangmod.settings.catalog import Key, catalog, tables
 from slangmod.settings.derived import DERIVED
-from slangmod.settings.literals import short
+from slangmod.settings.literals import dotted, short
 
 ELSEWHERE = {
     "lr": "train.learning_rate",
@@ -33,7 +33,7 @@ def unknown(path: Key, is_table: bool, look_near: bool = True) -> str:
         return f"'{name}' is derived ({formula}); set those instead"
     near = _near(path, is_table) if look_near else []
     kind = "section" if is_table else "setting"
-    message = f"unknown {kind} '{short(name)}'"
+    message = f"unknown {kind} '{short(dotted(path))}'"
     return f"{message}; did you mean {alternatives(near)}?" if near else message
 
 
