@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from slangmod.model.dropout import drop
 from slangmod.model.positions import Placement, rotate
 
 Remember = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -29,8 +30,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     the ``seen`` tokens. ``dropout``: share of attention weights dropped.
     Vaswani et al. 2017, section 3.2.1; shared keys: Ainslie et al. 2023, GQA.
     """
-    slow = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    if slow and (dropout > 0 or key.shape[2] <= EXPLICIT_LIMIT):
+    short = query.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_LIMIT
+    if query.device.type == "cpu" and (dropout > 0 or short):
         return explicit_attention(query, key, value, dropout)
     return fused_attention(query, key, value, dropout)
 
@@ -71,7 +72,9 @@ def explicit_attention(
     scores = torch.baddbmm(
         future.repeat(group, 1), rows, keys.transpose(1, 2), alpha=head**-0.5
     )
-    weights = functional.dropout(scores.softmax(dim=-1), dropout, training=dropout > 0)
+    weights = scores.softmax(dim=-1)
+    if dropout > 0:
+        weights = drop(weights, dropout)
     return torch.bmm(weights, values).view(batch, heads, new, head)
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 from slangmod.errors import UserError
 from slangmod.model.attention import Attention, Remember
 from slangmod.model.cache import Cache
+from slangmod.model.dropout import Dropout
 from slangmod.model.feedforward import FeedForward
 from slangmod.model.positions import Placement, Positions
 
@@ -35,7 +36,7 @@ class Layer(nn.Module):
         self.feedforward_norm = feedforward_norm
         self.feedforward = feedforward
         self.norm_first = norm_first
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, place: Placement, remember: Remember | None) -> Tensor:
         """One layer further along the residual stream."""
@@ -75,7 +76,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.positions = positions
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(layers)
         self.norm = norm
         self.output = output

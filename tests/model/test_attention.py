@@ -75,7 +75,7 @@ def test_grouped_model_equals_one_with_repeated_weights(tiny: Any) -> None:
         (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.0, False),
         (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.1, True),
         (torch.float32, 8, 0.0, False),
-        (torch.float32, 8, 0.1, False),
+        (torch.float32, 8, 0.1, True),
     ],
 )
 def test_the_faster_kernel_is_chosen(
