@@ -4,6 +4,7 @@ A reader sees the old file or the new one, never a part, whatever instant the pr
 or the machine dies at. Nothing else in the package opens a file for writing.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -70,22 +71,48 @@ def folder_aside(path: Path) -> Iterator[Path]:
     """An empty folder that becomes ``path`` when the block ends well.
 
     Its files are synced before the rename. ``path`` must not exist, or must be a
-    folder that is marked as slangmod's own: then it is replaced.
+    folder that is marked as slangmod's own: then it is replaced. What processes that
+    have died left behind of the same folder is removed.
     """
     first = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_dead(path)
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
     aside.mkdir()
     try:
-        yield aside
-        sync_tree(aside)
-        replace_folder(aside, path)
+        with _held(aside):
+            yield aside
+            sync_tree(aside)
+            replace_folder(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         if first:
             with suppress(OSError):  # others may have used it meanwhile
                 path.parent.rmdir()
         raise
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Lock ``folder`` against ``_sweep_dead`` while we live; False if taken."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _sweep_dead(path: Path) -> None:
+    """Remove folders that were to become ``path`` and that no process holds."""
+    for leftover in path.parent.glob(f"{ASIDE}{'?' * 32}-{path.name}"):
+        with suppress(OSError), _held(leftover) as dead:
+            if dead:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def sync_tree(folder: Path) -> None:

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted, spaced
 from slangmod.errors import DataError
 from slangmod.files import (
@@ -29,13 +30,10 @@ from slangmod.text.documents import (
 from slangmod.text.readers import Oddities, read_documents
 from slangmod.text.splitting import Document, Plan, plan_around
 
-if TYPE_CHECKING:
-    from slangmod.commands.call import Call
-
 logger = logging.getLogger(__name__)
 
 
-def run(call: "Call") -> None:
+def run(call: Call) -> None:
     """Make the corpus that the settings ask for."""
     clean(call.settings)
 
@@ -128,7 +126,7 @@ def _fill(folder: Path, source: Source) -> list[str]:
     kept = sum(split.documents for split in written.values())
     if not kept:
         raise DataError(
-            f"files.raw = {source.settings.files.raw!r}: no document is left; "
+            f'files.raw = "{source.settings.files.raw}": no document is left; '
             f"{source.dropped} were shorter than files.min_doc_len = "
             f"{source.settings.files.min_doc_len}"
         )

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted
 from slangmod.commands.tokenize import learnt_from
 from slangmod.data.shards import (
@@ -37,9 +38,6 @@ from slangmod.text.documents import SPLITS
 from slangmod.text.segments import pieces
 from slangmod.text.tokenizer import Codec, open_codec
 
-if TYPE_CHECKING:
-    from slangmod.commands.call import Call
-
 logger = logging.getLogger(__name__)
 
 CHUNK_CHARACTERS = 1 << 16
@@ -47,7 +45,7 @@ BATCH_CHARACTERS = 1 << 17
 """How much text is in memory as ids at a time."""
 
 
-def run(call: "Call") -> None:
+def run(call: Call) -> None:
     """Make the token shards that the settings ask for."""
     encode(call.settings)
 

@@ -1,8 +1,9 @@
 """``tokenize``: the train split of the corpus -> tokenizer."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted, spaced
 from slangmod.settings.paths import corpus_folder
 from slangmod.settings.sections import Settings
@@ -11,13 +12,10 @@ from slangmod.text.learning import train_codec
 from slangmod.text.provenance import is_ours, made_from, write_tokenizer
 from slangmod.text.tokenizer import open_codec, tokenizer_path
 
-if TYPE_CHECKING:
-    from slangmod.commands.call import Call
-
 logger = logging.getLogger(__name__)
 
 
-def run(call: "Call") -> None:
+def run(call: Call) -> None:
     """Learn the tokenizer that the settings ask for."""
     tokenize(call.settings)
 

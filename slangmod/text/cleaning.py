@@ -39,7 +39,7 @@ def build_cutter(settings: Settings) -> Callable[[str], Iterator[str]]:
         return cut_at(re.compile(settings.tokens.eos_regex))
     except (re.error, OverflowError, RecursionError) as error:
         raise SettingsError(
-            f"tokens.eos_regex = {settings.tokens.eos_regex!r}: not a regular "
+            f'tokens.eos_regex = "{settings.tokens.eos_regex}": not a regular '
             f"expression of Python: {error}"
         ) from None
 
@@ -89,7 +89,7 @@ def fit_into(encoding: str) -> Cleaner:
         " ".encode(encoding)
     except (LookupError, ValueError):
         raise SettingsError(
-            f"files.encoding = {encoding!r}: not a character set that Python knows; "
+            f'files.encoding = "{encoding}": not a character set that Python knows; '
             "choose one such as ascii, latin-1, cp1252 or utf-8"
         ) from None
 

@@ -13,7 +13,7 @@ from slangmod.files import MARKER, sha256_of
 SPLITS: Final = ("train", "test", "validation")
 KINDS: Final = (".txt", ".jsonl", ".parquet")
 PACKINGS: Final = ("", ".gz", ".zst")
-KNOWN: Final = "known kinds are .txt, .jsonl and .parquet, each also .gz and .zst"
+KNOWN: Final = "it can be .txt, .jsonl and .parquet, each also .gz and .zst"
 
 OWN_FOLDERS: Final = ("corpus", "runs")
 OWN_PREFIX: Final = "encodings-"
@@ -41,20 +41,18 @@ def find_files(raw: str, suffix: str | None, workdir: str) -> tuple[RawFile, ...
     """
     root = Path(raw)
     if not root.exists():
-        raise DataError(f"files.raw = {raw!r}: there is no such file or folder")
+        raise DataError(f'files.raw = "{raw}": there is no such file or folder')
     refuse_own(root, workdir)
     if root.is_file():
-        file = _classify(root, root.name, suffix)
-        if file is None:
-            ending = f" that ends in {suffix!r} (files.suffix)" if suffix else ""
-            raise DataError(f"files.raw = {raw!r}: not a file{ending}; {KNOWN}")
-        return (file,)
-    names = sorted((p.relative_to(root).as_posix(), p) for p in _walk(root, workdir))
-    found = (_classify(path, name, suffix) for name, path in names)
+        found = [_classify(root, root.name, suffix)]
+    else:
+        paths = ((p.relative_to(root).as_posix(), p) for p in _walk(root, workdir))
+        found = [_classify(path, name, suffix) for name, path in sorted(paths)]
     files = tuple(file for file in found if file is not None)
     if not files:
-        ending = f" that ends in {suffix!r} (files.suffix)" if suffix else ""
-        raise DataError(f"files.raw = {raw!r}: holds no file{ending}; {KNOWN}")
+        what = "not a file" if root.is_file() else "holds no file"
+        ending = f' that ends in "{suffix}" (files.suffix)' if suffix else ""
+        raise DataError(f'files.raw = "{raw}": {what}{ending}; {KNOWN}')
     return files
 
 
@@ -64,7 +62,7 @@ def refuse_own(root: Path, workdir: str) -> None:
     for folder in (place, *place.parents):
         if folder == Path(workdir).resolve() / "corpus" or (folder / MARKER).is_file():
             raise DataError(
-                f"files.raw = {str(root)!r}: {folder} holds results of slangmod, not "
+                f'files.raw = "{root}": {folder} holds results of slangmod, not '
                 "raw documents; name the file or folder that they were made from"
             )
 

@@ -64,8 +64,10 @@ class Plan:
 
     def in_words(self) -> str:
         """What was done about empty splits, for people; empty if nothing was."""
-        if not self.cuts:
+        if self.by_hash:
             return ""
+        if not self.cuts:
+            return "what no file's name says a split of all became train"
         *before, last = [split for _, split in self.cuts]
         told = f"the last 1 % of the text became {last}"
         told += "".join(f", the 1 % before it {split}" for split in before)
@@ -90,6 +92,8 @@ def plan_around(documents: Callable[[], Iterable[Document]]) -> Plan:
     total = named["train"] + rest if by_name else sum(named.values())
     missing = [split for split in TAIL if not (by_name and named[split])]
     plan = Plan(by_name=by_name, by_hash=False)
+    if not missing:
+        return plan
     shares = range(len(missing), 0, -1)
     targets = [max(1, total * (100 - back) // 100) for back in shares]
     for borders, sign in BORDERS:
