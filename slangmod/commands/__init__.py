@@ -38,7 +38,8 @@ COMMANDS: dict[str, Command] = {
         help="learn from the documentation of this Python, in a few minutes",
         module="slangmod.commands.demo",
         group="First of all",
-        settings=("workdir", *ALWAYS_MAY_CHANGE),
+        settings=(*WHICH_RUN, "seed", "threads", "train.max_time", "train.max_steps"),
+        default_file=False,
     ),
     "clean": Command(
         help="turn raw documents into a corpus",

@@ -63,7 +63,8 @@ def _file(arguments: Arguments, problems: list[str]) -> Path | None:
         )
     if arguments.files:
         return Path(arguments.files[-1])
-    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+    wanted = all(COMMANDS[action].default_file for action in arguments.actions)
+    return Path(DEFAULT_FILE) if wanted and Path(DEFAULT_FILE).is_file() else None
 
 
 def _known_flags(arguments: Arguments, problems: list[str]) -> list[tuple[str, str]]:

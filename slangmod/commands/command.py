@@ -59,7 +59,8 @@ class Command:
     empty: it takes none. ``settings``: what it obeys, by name or by section, as its
     help shows. ``on_run``: works on a run that exists, whose settings it takes, save
     for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
-    is called with the settings of flags, environment and file.
+    is called with the settings of flags, environment and file; ``default_file``: the
+    file of the current folder is one, where no other is named.
     """
 
     help: str
@@ -73,3 +74,4 @@ class Command:
     on_runs: bool = False
     changeable: tuple[str, ...] = ()
     resolves: bool = True
+    default_file: bool = True

@@ -18,6 +18,10 @@ COMMON = (
     ("--version", "the version"),
     ("--debug", "show where an error came from"),
 )
+ON_RUN = (
+    "Works on the run of --name, or else on the newest, with the settings of that run; "
+    "only what is listed here can be given otherwise."
+)
 MEANING = 8
 """Columns before the meaning of a setting, on the line below its flag."""
 
@@ -55,12 +59,9 @@ def of_action(name: str) -> str:
     if command.settings:
         parts += ["[--toml FILE]", "[--SECTION.KEY VALUE ...]"]
     lines = wrap(" ".join(filter(None, parts)), _width(), subsequent_indent="    ")
-    lines += ["", f"{command.help[0].upper()}{command.help[1:]}."]
+    lines += ["", *wrap(f"{command.help[0].upper()}{command.help[1:]}.", _width())]
     if command.on_run:
-        lines += [
-            "Works on the run of --name, else on the newest, with the settings of that",
-            "run; only what is listed here can be given otherwise.",
-        ]
+        lines += wrap(ON_RUN, _width())
     if flags:
         lines += ["", "Flags:", *_rows(flags)]
     return "\n".join([*lines, *_settings(command)]) + "\n"
