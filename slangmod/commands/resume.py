@@ -16,6 +16,7 @@ from slangmod.commands.session import (
     choices_of,
     compile_step,
     open_session,
+    promise,
 )
 from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
@@ -91,6 +92,8 @@ def carry_on(
     """Load the checkpoint and train from there, under the choices of the run."""
     choices = choices_of(about)
     device = choose_device(choices.device)
+    exact = promise(device, choices.threads, deterministic=choices.deterministic)
+    LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
     with reproducible(choices.deterministic, choices.threads):
         session = open_session(settings, encodings, device)
         load_checkpoint(checkpoint, session.state)
@@ -104,8 +107,6 @@ def carry_on(
                 raise RunError(
                     "the run was compiled, and cannot be here: its bits would differ"
                 )
-        LOG.info("run '%s' goes on from %s", folder.name, checkpoint.name)
-        LOG.info(choices.promise())
         with Recording(folder, log, settings.progress) as recording:
             recording.go_back_to(session.state.counters)
             Conductor(

@@ -44,16 +44,6 @@ class Choices:
     compiled: bool
     deterministic: bool
 
-    def promise(self) -> str:
-        """One line: what was chosen, and whether a resumed run is bit-exact."""
-        how = "compiled" if self.compiled else "uncompiled"
-        exact = (
-            "a resumed run ends with the same bits"
-            if self.deterministic
-            else "not bit-exact when resumed (deterministic = true makes it so)"
-        )
-        return f"training on {self.device}, {self.threads} threads, {how}; {exact}"
-
 
 @dataclass(frozen=True)
 class Session:
@@ -73,6 +63,16 @@ class Session:
         if limits.max_steps is None:
             return planned
         return min(planned, limits.max_steps * limits.step_freq)
+
+
+def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
+    """Where a run computes, and whether it ends with the same bits when resumed."""
+    exact = (
+        "a resumed run ends with the same bits"
+        if deterministic
+        else "NOT bit-exact when resumed; deterministic = true makes it so"
+    )
+    return f"{device}, {threads} threads; {exact}"
 
 
 def new_state(settings: Settings, vocab: int, device: torch.device) -> TrainState:
@@ -126,7 +126,7 @@ def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
         settings.train.batch_size * settings.data.seq_len,
     )
     if seconds < PAYS_AFTER:
-        LOG.info("so short a training is over before compiling pays: uncompiled")
+        LOG.info("not compiled: so short a training is over before that pays")
         return session.objective, False
     return compile_step(session)
 

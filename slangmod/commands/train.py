@@ -9,7 +9,13 @@ from slangmod.commands import resume
 from slangmod.commands.call import Call
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.recording import Recording, attach_log, detach_log
-from slangmod.commands.session import Choices, Session, choose_step, open_session
+from slangmod.commands.session import (
+    Choices,
+    Session,
+    choose_step,
+    open_session,
+    promise,
+)
 from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
@@ -52,7 +58,6 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
-            LOG.info("run '%s' in %s", name, folder.root)
             begin(folder, settings, config, encodings, device, signals, log)
     finally:
         detach_log(log)
@@ -84,12 +89,13 @@ def begin(
     """Choose, save step 0, and train."""
     threads = settings.threads or torch.get_num_threads()
     deterministic = settings.deterministic or device.type == "cpu"
+    exact = promise(device, threads, deterministic=deterministic)
+    LOG.info("run '%s' in %s on %s", folder.name, folder.root, exact)
     with reproducible(deterministic, threads):
         session = open_session(settings, encodings, device)
         describe(session)
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
-        LOG.info(choices.promise())
         write_text(folder.config, config)
         with Recording(folder, log, settings.progress) as recording:
             conductor = Conductor(
