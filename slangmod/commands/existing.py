@@ -18,6 +18,7 @@ def open_existing(call: Call) -> tuple[RunDir, Settings]:
     """The run of ``name``, or else the newest, and the settings that hold for it.
 
     They are the run's own, changed by what the call gives and its action lets change.
+    ``train --continue`` describes a whole run, so there what is not given is default.
     Raises DataError if there is no such run, SettingsError if anything else was given
     that is not as the run has it.
     """
@@ -34,6 +35,7 @@ def resolve_existing(call: Call) -> tuple[RunDir, Resolved]:
         call.resolved,
         command.changeable if command else (),
         call.settings.workdir,
+        complete=command is not None and not command.on_run,
     )
     logging.getLogger("slangmod").setLevel(level_of(resolved.settings.log_level))
     return run, resolved

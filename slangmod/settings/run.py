@@ -10,9 +10,9 @@ from slangmod.settings.check import abridged
 from slangmod.settings.entries import Entry
 from slangmod.settings.literals import brief
 from slangmod.settings.load import resolve
-from slangmod.settings.resolved import PATHS, Resolved
+from slangmod.settings.resolved import DEFAULT, PATHS, Resolved
 from slangmod.settings.sections import Settings
-from slangmod.settings.values import value_at
+from slangmod.settings.values import value_at, values_of
 
 PLACE = (("name",), ("workdir",), ("base",))
 """Settings that say which run is meant, or where others come from."""
@@ -23,9 +23,11 @@ def load_run_settings(
     given: Resolved,
     changeable: Iterable[str] = (),
     workdir: str | Path | None = None,
+    *,
+    complete: bool = False,
 ) -> Settings:
     """The settings of ``load_run``, without their origins."""
-    return load_run(config, given, changeable, workdir).settings
+    return load_run(config, given, changeable, workdir, complete=complete).settings
 
 
 def load_run(
@@ -33,17 +35,20 @@ def load_run(
     given: Resolved,
     changeable: Iterable[str] = (),
     workdir: str | Path | None = None,
+    *,
+    complete: bool = False,
 ) -> Resolved:
     """What the run's ``config`` says, with what was ``given`` and is ``changeable``.
 
     ``changeable`` names settings, or sections for all settings in them. The name is
     that of the run's folder, and ``workdir`` says where that was found, so that both
-    can be moved. Raises SettingsError that lists everything else that was given and
-    is not what the run has.
+    can be moved. ``complete``: what is given describes the whole run, so that defaults
+    and presets count as given. Raises SettingsError that lists everything else that
+    was given and is not what the run has.
     """
     run = resolve(config)
     problems, changes = [], []
-    for entry in given.given():
+    for entry in _everything(given, run) if complete else given.given():
         theirs = value_at(run.settings, entry.path)
         if entry.path in PLACE or _same(entry, theirs):
             continue
@@ -51,8 +56,8 @@ def load_run(
             changes.append(entry)
         else:
             problems.append(
-                f"{entry.subject()}: the run has {brief(theirs)}; leave it out, or "
-                "train another run"
+                f"{entry.subject()}: the run has {brief(theirs)}; leave that as it is, "
+                "or train another run"
             )
     if problems:
         raise SettingsError(*abridged(problems))
@@ -60,6 +65,17 @@ def load_run(
     if workdir is not None:
         place["workdir"] = str(Path(workdir).absolute())
     return run.changed(changes).with_values(place, "where the run is")
+
+
+def _everything(given: Resolved, run: Resolved) -> list[Entry]:
+    """What ``given`` says of every setting, and of all that ``run`` has besides."""
+    paths = dict.fromkeys(
+        path for one in (given, run) for path, _ in values_of(one.settings)
+    )
+    return [
+        given.setter(path) or Entry(path, value_at(given.settings, path), DEFAULT)
+        for path in paths
+    ]
 
 
 def may_change(path: Key, changeable: Iterable[str]) -> bool:

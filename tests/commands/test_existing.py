@@ -72,9 +72,10 @@ def test_other_settings_than_the_runs_are_refused(begin, here, action):
     (here / "c.toml").write_text("\n[data]\njitter = 7\n")
     with pytest.raises(SettingsError) as caught:
         opened(f"{action} --name first --train.batch_size 3 --toml c.toml")
+    ending = "; leave that as it is, or train another run"
     assert caught.value.problems == (
-        "c.toml:3: data.jitter = 7: the run has 32; leave it out, or train another run",
-        "--train.batch_size = 3: the run has 64; leave it out, or train another run",
+        f"c.toml:3: data.jitter = 7: the run has 32{ending}",
+        f"--train.batch_size = 3: the run has 64{ending}",
     )
 
 
@@ -97,6 +98,15 @@ def test_chat_settings_may_change_wherever_text_is_written(begin):
     begin("first")
     for action in ("chat", "generate"):
         assert opened(f"{action} --chat.k 7")[1].chat.k == 7
+
+
+def test_continue_describes_a_whole_run(begin):
+    begin("first", ("train.max_steps", "3"), ("train.gamma", "0.5"))
+    assert opened("resume")[1].train.max_steps == 3
+    _, settings = opened("train --continue --name first --train.gamma 0.5")
+    assert settings.train.max_steps is None
+    with pytest.raises(SettingsError, match=r"default: train\.gamma = 0\.95: the run"):
+        opened("train --continue --name first")
 
 
 def test_continue_may_change_what_resume_may():

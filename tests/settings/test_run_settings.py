@@ -59,13 +59,34 @@ def test_everything_else_that_differs_is_listed(config, write, problems_of):
     given = resolve(
         "c.toml", [("train.gamma", "0.5"), ("extra.note", "x")], {"SLM_SIZE": "small"}
     )
-    ending = "; leave it out, or train another run"
+    ending = "; leave that as it is, or train another run"
     assert problems_of(load_run_settings, config, given, CHANGEABLE) == (
         f"c.toml:1: seed = 5: the run has 100{ending}",
         f"c.toml:3: data.jitter = 7: the run has 32{ending}",
         f'SLM_SIZE = "small": the run has "tiny"{ending}',
         f"--train.gamma = 0.5: the run has 0.95{ending}",
         f'--extra.note = "x": the run has "hello"{ending}',
+    )
+
+
+def test_a_complete_description_includes_defaults_and_presets(config, problems_of):
+    flags = [("train.learning_rate", "0.5"), ("extra.note", "hello")]
+    given = resolve(None, [*flags, ("size", "tiny"), ("chat.k", "3")])
+    settings = load_run_settings(config, given, CHANGEABLE, complete=True)
+    assert settings.chat.k == 3
+    changed = load_run(config, resolve(None, [("chat.k", "3")]), CHANGEABLE).settings
+    assert settings == changed
+
+    given = resolve(None, [("size", "tiny"), ("train.gamma", "0.5")])
+    ending = "; leave that as it is, or train another run"
+
+    def load():
+        load_run_settings(config, given, CHANGEABLE, complete=True)
+
+    assert problems_of(load) == (
+        f"preset:tiny: train.learning_rate = 0.002: the run has 0.5{ending}",
+        f"--train.gamma = 0.5: the run has 0.95{ending}",
+        f'default: extra.note = "none": the run has "hello"{ending}',
     )
 
 
