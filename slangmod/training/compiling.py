@@ -41,6 +41,8 @@ def compiled_or_eager(
 
     -> what to train with, and whether it is compiled. Leaves no gradients behind.
     """
+    # What torch finds missing for its own extensions says nothing to a user.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     compiled: Objective = torch.compile(objective, dynamic=False)
     try:
         compiled(*batch).backward()  # type: ignore[no-untyped-call]
