@@ -1,6 +1,7 @@
 """The settings of a run that exists: its own, save for the few that may change."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ from slangmod.errors import SettingsError
 from slangmod.settings.catalog import Key
 from slangmod.settings.check import abridged
 from slangmod.settings.entries import Entry
-from slangmod.settings.literals import brief
+from slangmod.settings.literals import brief, printable
 from slangmod.settings.load import resolve
 from slangmod.settings.resolved import DEFAULT, PATHS, Resolved
 from slangmod.settings.sections import Settings
+from slangmod.settings.show import assignment
 from slangmod.settings.values import value_at, values_of
 
 PLACE = (("name",), ("workdir",), ("base",))
@@ -46,7 +48,7 @@ def load_run(
     and presets count as given. Raises SettingsError that lists everything else that
     was given and is not what the run has.
     """
-    run = resolve(config)
+    run = with_old_origins(resolve(config), config)
     problems, changes = [], []
     for entry in _everything(given, run) if complete else given.given():
         theirs = value_at(run.settings, entry.path)
@@ -65,6 +67,28 @@ def load_run(
     if workdir is not None:
         place["workdir"] = str(Path(workdir).absolute())
     return run.changed(changes).with_values(place, "where the run is")
+
+
+def with_old_origins(run: Resolved, config: Path) -> Resolved:
+    """``run``, whose values come from where the comments in its ``config`` say.
+
+    A line that was seen to be changed since slangmod wrote it is its own origin.
+    """
+    default = Settings()
+    lines = config.read_text("utf-8-sig").splitlines()
+    history = {}
+    for path, (entry, *_) in run.history.items():
+        number = entry.place.removeprefix(f"{printable(str(config))}:")
+        line = lines[int(number) - 1] if number.isdecimal() else ""
+        written = assignment(path, entry.value)
+        comment = line.removeprefix(written).lstrip()
+        is_ours = line.startswith(written) and comment.startswith("# ")
+        origin = comment.removeprefix("# ") if is_ours else entry.place
+        if origin != DEFAULT:
+            history[path] = (replace(entry, place=origin),)
+        elif path not in PATHS and entry.value != value_at(default, path):
+            history[path] = (entry,)
+    return Resolved(run.settings, history)
 
 
 def _everything(given: Resolved, run: Resolved) -> list[Entry]:

@@ -169,7 +169,7 @@ class Chat(Section):
     style: Literal["space", "paragraph", "quotes", "dialogue"] = setting("space", "how turns are joined")
     user: str = setting("USR", "name shown for the user")
     bot: str = setting("BOT", "name shown for the model")
-    stop: str = setting("Stop!", "what the user types to end the conversation")
+    stop: str = setting("Stop!", "ends the conversation when typed, and the text of the model where it writes it")
     system: str = setting("", "text, or a file of text, that opens the conversation")
 
 

@@ -30,7 +30,7 @@ def show(resolved: Resolved, *, changed: bool = False) -> str:
     shown = changes(settings) if changed else values_of(settings)
     blocks = []
     for section, members in groupby(shown, key=lambda pair: section_of(pair[0])):
-        lines = [_line(resolved, section, path, value) for path, value in members]
+        lines = [_line(resolved, path, value) for path, value in members]
         lines += [] if changed else _derived(settings, section)
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
@@ -48,7 +48,7 @@ def as_toml(settings: Settings) -> str:
     for section, members in groupby(
         values_of(settings), key=lambda p: section_of(p[0])
     ):
-        lines = [(_assignment(section, path, value), "") for path, value in members]
+        lines = [(assignment(path, value), "") for path, value in members]
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
 
@@ -80,19 +80,20 @@ def section_of(path: Key) -> Key:
     return path[:1] if path[0] == FREE else path[:-1]
 
 
-def _line(resolved: Resolved, section: Key, path: Key, value: Any) -> tuple[str, str]:
+def _line(resolved: Resolved, path: Key, value: Any) -> tuple[str, str]:
     """An assignment and its comment."""
     comment = printable(resolved.origin(path))
     base = resolved.setter(BASE)
     if path == BASE and base is not None and base.value is not None:
         # Its values are all written out, so it is not to be read a second time.
-        assignment = f"# base = {literal(base.value)}"
-        return assignment, f"{comment}; its values are written out"
-    return _assignment(section, path, value), comment
+        commented = f"# base = {literal(base.value)}"
+        return commented, f"{comment}; its values are written out"
+    return assignment(path, value), comment
 
 
-def _assignment(section: Key, path: Key, value: Any) -> str:
-    return f"{dotted(path[len(section) :])} = {literal(value)}"
+def assignment(path: Key, value: Any) -> str:
+    """How ``value`` is set at ``path``, in the table of its section."""
+    return f"{dotted(path[len(section_of(path)) :])} = {literal(value)}"
 
 
 def _derived(settings: Settings, section: Key) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import pytest
 
 from slangmod.settings import load_run, load_run_settings, resolve
 from slangmod.settings.run import may_change
-from slangmod.settings.show import run_config
+from slangmod.settings.show import run_config, show
 
 CHANGEABLE = ("chat", "log_level", "train.max_epochs")
 
@@ -32,7 +32,29 @@ def test_what_may_change_can_be_given_with_its_origin(config, write):
     assert run.settings.train.max_epochs == 99
     assert (run.settings.chat.k, run.settings.chat.p) == (3, 0.5)
     assert run.settings.train.learning_rate == 0.5
-    assert run.origin(("chat", "k")).startswith("c.toml:3, was 0.1 in ")
+    assert run.origin(("chat", "k")) == "c.toml:3"
+
+
+def test_values_keep_the_origins_that_they_had_when_the_run_began(config):
+    before = config.read_text()
+    run = load_run(config, resolve(), CHANGEABLE)
+    assert show(run) == before
+    assert "learning_rate = 0.5     # --train.learning_rate, was 0.002 in" in before
+    changed = load_run(config, resolve(None, [("log_level", "debug")]), CHANGEABLE)
+    config.write_text(show(changed))
+    again = load_run(config, resolve(None, [("log_level", "error")]), CHANGEABLE)
+    assert again.origin(("log_level",)) == '--log_level, was "debug" in --log_level'
+    assert again.origin(("chat", "k")) == "default"
+
+
+def test_a_line_that_somebody_changed_is_its_own_origin(config):
+    text = config.read_text().replace("gamma = 0.95", "gamma = 0.5")
+    text = text.replace("warmup = 100", "warmup = 0x07")
+    config.write_text(text)
+    run = load_run(config, resolve())
+    for name in ("gamma", "warmup"):
+        line = text[: text.index(f"\n{name} = ")].count("\n") + 2
+        assert run.origin(("train", name)) == f"{config}:{line}"
 
 
 @pytest.mark.parametrize(
