@@ -1,6 +1,7 @@
 """Whether the training step is compiled: where it pays, and where it can be."""
 
 import logging
+import warnings
 from collections.abc import Iterable
 from typing import Final
 
@@ -18,6 +19,9 @@ EAGER_SPEED: Final = {"cpu": 2e11, "cuda": 5e13}
 
 LAUNCH_SECONDS: Final = 1e-3
 """least time that one layer takes, forward and backward, whatever its size"""
+
+CHATTY: Final = ("torch.utils.cpp_extension", "torch._inductor", "torch._dynamo")
+"""Loggers of the compiler, whose warnings say nothing to who trains a model."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +45,13 @@ def compiled_or_eager(
 
     -> what to train with, and whether it is compiled. Leaves no gradients behind.
     """
-    # What torch finds missing for its own extensions says nothing to a user.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     compiled: Objective = torch.compile(objective, dynamic=False)
     try:
-        compiled(*batch).backward()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compiled(*batch).backward()  # type: ignore[no-untyped-call]
     except Exception as error:  # compilers fail in many ways
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         _log.warning("no compiler works here (%s): training uncompiled", reason[:200])
