@@ -34,7 +34,9 @@ def unknown(path: Key, is_table: bool, look_near: bool = True) -> str:
     near = _near(path, is_table) if look_near else []
     kind = "section" if is_table else "setting"
     message = f"unknown {kind} '{short(dotted(path))}'"
-    return f"{message}; did you mean {alternatives(near)}?" if near else message
+    if near:
+        return f"{message}; did you mean {alternatives(near)}?"
+    return f"{message}; `slangmod config example` lists all there are"
 
 
 def _near(path: Key, is_table: bool) -> list[str]:

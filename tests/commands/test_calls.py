@@ -101,7 +101,7 @@ def test_problems_of_arguments_and_settings_are_told_together(here):
         "--plot: belongs to monitor and compare, not to train",
         "--overwite: unknown flag; did you mean '--overwrite'?",
         "slangmod.toml:1: unknown setting 'seeed'; did you mean 'seed'?",
-        "SLM_X: unknown setting 'x'",
+        "SLM_X: unknown setting 'x'; `slangmod config example` lists all there are",
         "--train.gamma = 2: must be above 0 and below 1",
     ]
 
