@@ -130,7 +130,7 @@ def _fill(folder: Path, source: Source) -> list[str]:
             f"{source.dropped} were shorter than files.min_doc_len = "
             f"{source.settings.files.min_doc_len}"
         )
-    if not all(written[split].documents for split in SPLITS):
+    if not all(written[split].characters for split in SPLITS):
         plan = plan_around(read)
         for path in folder.iterdir():
             path.unlink()

@@ -6,6 +6,7 @@ maxima over paths go through all words together, one position after the other.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -146,6 +147,6 @@ class Lattice:
 
 def _groups(ascending: Integers) -> Iterator[slice]:
     """Slices of equal values."""
-    begins = np.flatnonzero(np.diff(ascending, prepend=ascending[:1] - 1))
-    for begin, end in zip(begins, [*begins[1:], len(ascending)], strict=True):
-        yield slice(int(begin), int(end))
+    begins = np.flatnonzero(np.diff(ascending, prepend=ascending[:1] - 1)).tolist()
+    for begin, end in pairwise([*begins, len(ascending)]):
+        yield slice(begin, end)

@@ -36,7 +36,7 @@ def docstrings() -> Iterator[str]:
     """Documents of prose, paragraphs divided by an empty line; none occurs twice."""
     seen: set[str] = set()
     for text in _raw_strings():
-        fresh = [p for p in prose(text) if p not in seen]
+        fresh = [p for p in dict.fromkeys(prose(text)) if p not in seen]
         seen.update(fresh)
         if fresh:
             yield "\n\n".join(fresh)

@@ -67,7 +67,7 @@ class Plan:
         if self.by_hash:
             return ""
         if not self.cuts:
-            return "what no file's name says a split of all became train"
+            return "documents of files without a split in their name all became train"
         *before, last = [split for _, split in self.cuts]
         told = f"the last 1 % of the text became {last}"
         told += "".join(f", the 1 % before it {split}" for split in before)

@@ -24,7 +24,8 @@ def cleaner(*names, **sections):
 @pytest.mark.parametrize(
     ("name", "text", "cleaned"),
     [
-        ("quotes", "‘a’ “b” 5′ 7″ „c“ ‚d‘", "'a' \"b\" 5' 7\" \"c\" 'd'"),
+        ("quotes", "\u2018a\u2019 5\u2032 \u201ad\u201b", "'a' 5' 'd'"),
+        ("quotes", "\u201cb\u201d 7\u2033 \u201ec\u201f", '"b" 7" "c"'),
         ("encoding", "naïve — 中文 “x” \U0001f937!", "naïve —    “x”  !"),
         ("unicode", "e\u0301 2² ﬁ", "é 2² ﬁ"),
         (
@@ -96,13 +97,12 @@ def test_markers_become_what_stands_between_documents() -> None:
         (None, "a\n\nb", ["a\n\nb"]),
         (r"\n\n+", "a\n\nb\n\n\nc\n\n", ["a", "b", "c"]),
         (r"(?=^Chapter)", "Chapter 1", ["Chapter 1"]),
-        (r"(?m)(?=^Chapter)", "x\nChapter 1\nChapter 2", ["x\n", "Chapter 1\n"] + [
-            "Chapter 2"]),
+        (r"(?m)(?=^C)", "x\nC 1\nC 2", ["x\n", "C 1\n", "C 2"]),
         (r"(a)(b)", "1ab2ab3", ["1", "2", "3"]),
         (r"", "abc", ["a", "b", "c"]),
         (r"x", "xxx", []),
     ],
-)  # fmt: skip
+)
 def test_texts_are_cut_where_the_pattern_matches(regex, text, documents) -> None:
     settings = Settings.model_validate({"tokens": {"eos_regex": regex}})
     assert list(build_cutter(settings)(text)) == documents

@@ -6,8 +6,8 @@ import pytest
 from slangmod.errors import DataError
 from slangmod.files import MARKER
 from slangmod.text.documents import (
-    fingerprints,
     find_files,
+    fingerprints,
     split_of_file,
     split_of_text,
 )
