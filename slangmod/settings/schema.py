@@ -1,6 +1,6 @@
 """The settings as a JSON schema, by which editors complete and check TOML files.
 
-Draft 4, save for exclusive limits as numbers: what the editors' TOML plug-ins know.
+Draft 7, without what older readers do not know (const, if, prefixItems).
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def json_schema() -> dict[str, Any]:
             put(schema, (*_place(path), name), value)
     for known in catalog().values():
         put(schema, _place(known.path), _setting(known))
-    return {"$schema": "http://json-schema.org/draft-04/schema#", **schema}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
 
 
 def _place(path: Key) -> Key:
