@@ -51,6 +51,9 @@ ENVIRONMENT = {
 }
 
 
+TWELVE_EPOCHS = ("train", "--toml", "config.toml", "--train.max_epochs", "12")
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs ``slangmod`` in a folder of its own."""
@@ -143,4 +146,20 @@ def encoded(encoded_once: Path, tmp_path: Path) -> Shell:
 def trained(trained_once: Path, tmp_path: Path) -> Shell:
     """A copy of a folder with a trained run called first."""
     shutil.copytree(trained_once, tmp_path / "work")
+    return Shell(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def twelve_once(encoded_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run called whole, of twelve epochs, that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("twelve") / "work"
+    shutil.copytree(encoded_once, folder)
+    Shell(folder).done(*TWELVE_EPOCHS, "--name", "whole")
+    return folder
+
+
+@pytest.fixture
+def twelve(twelve_once: Path, tmp_path: Path) -> Shell:
+    """A copy of that folder."""
+    shutil.copytree(twelve_once, tmp_path / "work")
     return Shell(tmp_path / "work")

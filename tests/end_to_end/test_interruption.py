@@ -32,49 +32,51 @@ def assert_same_outcome(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)],
+    [
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+    ],
 )
 def test_a_signal_saves_and_resume_ends_with_the_same_bits(
-    encoded, number: int, code: int
+    twelve, number: int, code: int
 ) -> None:
-    encoded.done(*TRAIN, "--name", "whole")
-    parts = encoded.folder / "runs" / "parts"
+    parts = twelve.folder / "runs" / "parts"
 
     def under_way() -> bool:
         rows = parts / "steps.csv"
         return rows.is_file() and rows.read_bytes().count(b"\n") > 10
 
-    ended, errors = encoded.interrupted((*TRAIN, "--name", "parts"), under_way, number)
+    ended, errors = twelve.interrupted((*TRAIN, "--name", "parts"), under_way, number)
     assert ended == code, errors
     assert "resume" in errors
     summary = tomli.loads((parts / "summary.toml").read_text("utf-8"))
     assert summary["outcome"]["reason"] == "stopped"
-    encoded.done("resume", "--name", "parts")
-    assert_same_outcome(encoded.folder / "runs" / "whole", parts)
+    twelve.done("resume", "--name", "parts")
+    assert_same_outcome(twelve.folder / "runs" / "whole", parts)
 
 
-def test_a_killed_run_resumes_to_the_same_bits(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "whole")
-    parts = encoded.folder / "runs" / "parts"
+def test_a_killed_run_resumes_to_the_same_bits(twelve) -> None:
+    parts = twelve.folder / "runs" / "parts"
 
     def under_way() -> bool:
         return len(list(parts.glob("checkpoints/step-*"))) > 1
 
-    ended, _ = encoded.interrupted(
+    ended, _ = twelve.interrupted(
         (*TRAIN, "--name", "parts"), under_way, signal.SIGKILL
     )
     assert ended == -signal.SIGKILL
-    encoded.done("resume", "--name", "parts")
-    assert_same_outcome(encoded.folder / "runs" / "whole", parts)
+    twelve.done("resume", "--name", "parts")
+    assert_same_outcome(twelve.folder / "runs" / "whole", parts)
 
 
-def test_a_signal_before_the_first_checkpoint_leaves_no_run(encoded) -> None:
-    run = encoded.folder / "runs" / "early"
+def test_a_signal_before_the_first_checkpoint_leaves_no_run(twelve) -> None:
+    run = twelve.folder / "runs" / "early"
 
     def begun() -> bool:
         return (run / "run.lock").exists()
 
-    ended, errors = encoded.interrupted(
+    ended, errors = twelve.interrupted(
         (*TRAIN, "--name", "early"), begun, signal.SIGTERM
     )
     if ended == 75:
@@ -83,24 +85,23 @@ def test_a_signal_before_the_first_checkpoint_leaves_no_run(encoded) -> None:
     assert not run.exists()
 
 
-def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "whole")
+def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(twelve) -> None:
     short = ("train", "--toml", "config.toml", "--train.max_epochs", "5")
-    encoded.done(*short, "--name", "short")
-    run = encoded.folder / "runs" / "short"
+    twelve.done(*short, "--name", "short")
+    run = twelve.folder / "runs" / "short"
     before = {path: path.read_bytes() for path in run.glob("*.csv")}
-    result = encoded.run("resume", "--name", "short")
+    result = twelve.run("resume", "--name", "short")
     assert result.returncode == 0
     assert "max_epochs" in result.stderr
     assert {path: path.read_bytes() for path in before} == before
-    encoded.done("resume", "--name", "short", "--train.max_epochs", "12")
-    assert_same_outcome(encoded.folder / "runs" / "whole", run)
-    assert encoded.run("resume", "--name", "short").returncode == 0
+    twelve.done("resume", "--name", "short", "--train.max_epochs", "12")
+    assert_same_outcome(twelve.folder / "runs" / "whole", run)
+    assert twelve.run("resume", "--name", "short").returncode == 0
 
 
-def test_resume_refuses_other_settings_and_lists_them(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
-    result = encoded.run(
+def test_resume_refuses_other_settings_and_lists_them(twelve) -> None:
+    twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
+    result = twelve.run(
         "resume", "--name", "run", "--train.learning_rate", "0.5", "--model.dim", "32"
     )
     assert result.returncode == 2
@@ -108,46 +109,44 @@ def test_resume_refuses_other_settings_and_lists_them(encoded) -> None:
     assert "model.dim" in result.stderr
 
 
-def test_continue_trains_or_resumes(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "whole")
-    encoded.done(*TRAIN, "--name", "run", "--continue", "--train.max_steps", "3")
-    encoded.done(*TRAIN, "--name", "run", "--continue")
+def test_continue_trains_or_resumes(twelve) -> None:
+    twelve.done(*TRAIN, "--name", "run", "--continue", "--train.max_steps", "3")
+    twelve.done(*TRAIN, "--name", "run", "--continue")
     assert_same_outcome(
-        encoded.folder / "runs" / "whole", encoded.folder / "runs" / "run"
+        twelve.folder / "runs" / "whole", twelve.folder / "runs" / "run"
     )
 
 
-def test_a_damaged_checkpoint_is_passed_over(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "whole")
-    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "30")
-    run = encoded.folder / "runs" / "run"
+def test_a_damaged_checkpoint_is_passed_over(twelve) -> None:
+    twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "30")
+    run = twelve.folder / "runs" / "run"
     newest = max(run.glob("checkpoints/step-*"))
     weights = newest / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
-    result = encoded.run("resume", "--name", "run", "--train.max_steps", "none")
+    result = twelve.run("resume", "--name", "run", "--train.max_steps", "none")
     assert result.returncode == 0
     assert "differs from what was written" in result.stderr
-    assert_same_outcome(encoded.folder / "runs" / "whole", run)
+    assert_same_outcome(twelve.folder / "runs" / "whole", run)
 
 
-def test_with_no_sound_checkpoint_nothing_is_started_afresh(encoded) -> None:
-    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
-    for path in (encoded.folder / "runs/run/checkpoints").glob("*/state.json"):
+def test_with_no_sound_checkpoint_nothing_is_started_afresh(twelve) -> None:
+    twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
+    for path in (twelve.folder / "runs/run/checkpoints").glob("*/state.json"):
         path.write_bytes(b"{}")
-    result = encoded.run("resume", "--name", "run")
+    result = twelve.run("resume", "--name", "run")
     assert result.returncode == 1
     assert "no usable checkpoint" in result.stderr
 
 
-def test_a_diverging_run_ends_with_exit_code_1(encoded) -> None:
-    result = encoded.run(
+def test_a_diverging_run_ends_with_exit_code_1(twelve) -> None:
+    result = twelve.run(
         *TRAIN, "--name", "run", "--train.learning_rate", "1e30",
         "--train.clip_grad", "1e30", "--train.warmup", "0",
     )  # fmt: skip
     assert result.returncode == 1
     assert "not finite" in result.stderr
     assert "Traceback" not in result.stderr
-    summary = tomli.loads((encoded.folder / "runs/run/summary.toml").read_text("utf-8"))
+    summary = tomli.loads((twelve.folder / "runs/run/summary.toml").read_text("utf-8"))
     assert summary["outcome"]["reason"] == "failed"
