@@ -28,9 +28,9 @@ def __getattr__(name: str) -> Any:
     if name in {"Run", "open_run", "train"}:
         import os
 
-        from slangmod.threads import wait_passively
+        from slangmod.libraries import prepare
 
-        wait_passively(os.environ)
+        prepare(os.environ)
         from slangmod import api
 
         return getattr(api, name)

@@ -17,7 +17,7 @@ from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
 from slangmod.errors import SlangmodError, UserError
-from slangmod.threads import wait_passively
+from slangmod.libraries import prepare
 
 INTERRUPTED = 130
 LONGEST = 500
@@ -69,7 +69,7 @@ def run(arguments: Arguments) -> int:
 
     from slangmod.commands.calls import calls
 
-    wait_passively(os.environ)
+    prepare(os.environ)
     for call in calls(arguments, os.environ):
         set_up_logging(call.settings.log_level)
         module = import_module(COMMANDS[call.action].module)

@@ -15,7 +15,7 @@ MODULES = sorted(
 )
 
 LAYERS = (
-    {"errors", "threads"},
+    {"errors", "libraries"},
     {"files"},
     {"settings"},
     {"text", "data", "model", "optim"},

@@ -71,6 +71,9 @@ class Conductor:
         except StoppedError as stop:
             self.summarize({"reason": STOPPED, "message": str(stop)}, None)
             raise
+        except KeyboardInterrupt:
+            self.summarize({"reason": STOPPED, "message": "broken off"}, None)
+            raise
         except Exception as error:
             self.summarize({"reason": FAILED, "message": str(error)}, None)
             raise
@@ -112,7 +115,9 @@ class Conductor:
         evaluator = Evaluator(
             self.session.device, settings.data.precision, self.signals.requested
         )
-        validation = dataset_of(self.encodings, settings, "validation")
+        validation = dataset_of(
+            self.encodings, settings, "validation", training=False
+        )
         table = torch.from_numpy(self.encodings.token_bytes())
         score = evaluator.score(state.model, validation, table)
         if score is None:
@@ -133,7 +138,7 @@ class Conductor:
             "steps": counters.step,
             "epochs": counters.epoch,
             "best_step": patience.best_step,
-            "best_test_loss": patience.best_loss,
+            "best_test_loss": patience.best_loss if patience.best_step else None,
         }
         write_summary(
             self.run.summary,

@@ -12,7 +12,8 @@ from slangmod.commands.existing import open_existing
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import check_fresh
 from slangmod.errors import DataError
-from slangmod.model.folder import load_model
+from slangmod.files import sha256_of
+from slangmod.model.folder import TOKENIZER, load_model
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
 from slangmod.training.device import choose_device, reproducible
@@ -31,23 +32,24 @@ def run(call: Call) -> None:
 
 
 def evaluate_run(folder: RunDir, settings: Settings, split: str) -> Score:
-    """Figures of ``split``, always over the same rows, without dropout or smoothing.
+    """Figures of ``split``, each token predicted once, without dropout or smoothing.
 
-    Raises DataError if the encodings are not those that the run was trained on.
+    Raises DataError if the encodings are not by the tokenizer of the run.
     """
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
     threads = settings.threads or torch.get_num_threads()
     with reproducible(settings.deterministic or device.type == "cpu", threads):
         model = load_model(folder.model).to(device)
-        if model.config["vocab"] != encodings.manifest.vocab:
+        tokenizer = folder.model / TOKENIZER
+        if sha256_of(tokenizer) != encodings.manifest.tokenizer_sha256:
             raise DataError(
-                f"{folder.model}: knows {model.config['vocab']} tokens, the encodings "
-                f"have {encodings.manifest.vocab}; they are not what it was trained on"
+                f"{encodings.folder}: its ids are by another tokenizer than {tokenizer}"
+                "; they mean other text than what the run has learnt from"
             )
         score = Evaluator(device, settings.data.precision).score(
             model,
-            dataset_of(encodings, settings, split),
+            dataset_of(encodings, settings, split, training=False),
             torch.from_numpy(encodings.token_bytes()),
         )
     assert score is not None  # nothing interrupts this evaluator

@@ -59,7 +59,9 @@ class Recording:
 def attach_log(level: int) -> RunLog:
     """A log that remembers what comes before its run has a folder."""
     log = RunLog(level)
-    logging.getLogger("slangmod").addHandler(log)
+    logger = logging.getLogger("slangmod")
+    logger.addHandler(log)
+    logger.setLevel(level)  # which from Python nobody has done
     return log
 
 

@@ -149,7 +149,7 @@ def tell_outcome(folder: RunDir) -> None:
     outcome = read_summary(folder.summary).get("outcome", {})
     LOG.info(
         "run '%s' has ended (%s) after %s steps; best test loss %s at step %s; "
-        "a larger train.max_epochs or train.max_steps goes on",
+        "a larger train.max_epochs, train.max_steps or train.max_time goes on",
         folder.name,
         outcome.get("reason"),
         outcome.get("steps"),

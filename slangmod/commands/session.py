@@ -59,7 +59,7 @@ class Session:
     def planned_batches(self) -> int:
         """Mini-batches until a limit of epochs or steps is reached."""
         limits = self.settings.train
-        planned = self.train.batches_until(limits.max_epochs)
+        planned = self.train.batches_planned(limits.max_epochs)
         if limits.max_steps is None:
             return planned
         return min(planned, limits.max_steps * limits.step_freq)
@@ -92,8 +92,8 @@ def open_session(
 ) -> Session:
     """Everything a run needs before its first step, on ``device``."""
     state = new_state(settings, encodings.manifest.vocab, device)
-    train = dataset_of(encodings, settings, "train")
-    test = dataset_of(encodings, settings, "test")
+    train = dataset_of(encodings, settings, "train", training=True)
+    test = dataset_of(encodings, settings, "test", training=False)
     objective = build_objective(settings, state, device)
     return Session(settings, device, state, train, test, objective)
 

@@ -18,7 +18,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.errors import UserError
+from slangmod.errors import RunBusyError, UserError
 from slangmod.files import write_text
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
@@ -65,7 +65,9 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
 
 
 def make_room(folder: RunDir, *, overwrite: bool) -> None:
-    """Refuse a folder that holds checkpoints, or move it aside where that is asked."""
+    """Refuse a folder in use or with checkpoints, or move it aside if that is asked."""
+    if folder.in_use():
+        raise RunBusyError(f"run '{folder.name}' is in use by {folder.holder()}")
     if not folder.has_checkpoints():
         return
     if not overwrite:
@@ -125,7 +127,8 @@ def describe(session: Session) -> None:
         planned,
     )
     if train.warmup > planned:
-        reached = train.learning_rate * planned / train.warmup
+        last = max(0, planned - train.step_freq)  # mini-batches done before that step
+        reached = train.learning_rate * (last + 1) / train.warmup
         LOG.warning(
             "train.warmup = %d is longer than the planned %d mini-batches: the rate "
             "will reach %.3g of %.3g; --train.warmup %d would fit",

@@ -6,6 +6,7 @@ run, another number of devices and a test all see the same sequence.
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ from slangmod.settings.sections import Settings
 
 IGNORE: Final = -100
 """Target where there is nothing to predict; it counts for neither loss nor tokens."""
+
+
+EXACT_EPOCHS: Final = 1000
+"""So many epochs are counted one by one when a run is planned."""
 
 
 class Batch(NamedTuple):
@@ -46,6 +51,8 @@ class TokenDataset:
     jitter: int = 0
     shuffle: bool = False
     _until: list[int] = field(default_factory=list, init=False, repr=False)
+    _lock: RLock = field(default_factory=RLock, init=False, repr=False)
+    """for ``_until``, which the thread that prepares batches fills, too"""
 
     def batch(self, position: int) -> Batch:
         """Mini-batch number ``position`` of the whole run, counted from 0.
@@ -73,10 +80,20 @@ class TokenDataset:
 
     def batches_until(self, epoch: int) -> int:
         """Number of mini-batches of all epochs up to and including ``epoch``."""
-        while len(self._until) < epoch:
-            before = self._until[-1] if self._until else 0
-            self._until.append(before + self.batches_in(len(self._until) + 1))
+        with self._lock:
+            while len(self._until) < epoch:
+                before = self._until[-1] if self._until else 0
+                self._until.append(before + self.batches_in(len(self._until) + 1))
         return self._until[epoch - 1] if epoch else 0
+
+    def batches_planned(self, epochs: int) -> int:
+        """Like ``batches_until``, but at once however many ``epochs`` are allowed.
+
+        Beyond EXACT_EPOCHS, each counts as much as one that jitter has not shortened.
+        """
+        counted = min(epochs, EXACT_EPOCHS)
+        most = -(-self.rows.count(0) // self.batch_size)
+        return self.batches_until(counted) + (epochs - counted) * most
 
     def locate(self, position: int) -> tuple[int, int]:
         """Epoch (from 1) and place within it (from 0) of a mini-batch of the run."""
@@ -104,12 +121,15 @@ def open_dataset(settings: Settings, split: str) -> TokenDataset:
     Only training rows overlap, jitter and are shuffled: an evaluation is always over
     the same rows. Raises DataError where encodings are missing, stale or too short.
     """
-    return dataset_of(check_fresh(settings), settings, split)
+    encodings = check_fresh(settings)
+    return dataset_of(encodings, settings, split, training=split == "train")
 
 
-def dataset_of(encodings: Encodings, settings: Settings, split: str) -> TokenDataset:
-    """Like ``open_dataset``, from encodings that are known to be fresh."""
-    data, training = settings.data, split == "train"
+def dataset_of(
+    encodings: Encodings, settings: Settings, split: str, *, training: bool
+) -> TokenDataset:
+    """Rows of ``split`` to learn from or to evaluate on, from fresh encodings."""
+    data = settings.data
     tokens = MappedArray(encodings.shard_paths(split), encodings.manifest.dtype)
     if len(tokens) < 2:
         raise DataError(

@@ -146,6 +146,13 @@ class RunDir:
             os.close(descriptor)
         return False
 
+    def holder(self) -> str:
+        """Who holds the lock, as far as that is known."""
+        try:
+            return self.holder_file.read_text("utf-8").strip()
+        except OSError:
+            return "another process"
+
     def set_aside(self) -> "RunDir":
         """Give the run another name, ``NAME.old-1`` or the next that is free."""
         with self.lock():

@@ -36,7 +36,7 @@ END: Final = "<|endoftext|>"
 ENDS: Final = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
 """What an end symbol may be called; the first that a tokenizer has is the one."""
 
-CACHED = 1 << 15
+CACHED = 1 << 14
 """Segments whose ids are remembered: enough for nine out of ten, and a fixed size."""
 SPARE_IDS = 1 << 10
 """How many ids beyond twice its tokens a tokenizer may have."""
@@ -59,6 +59,8 @@ class Codec:
         if self.vocab_size > 2 * len(ids) + SPARE_IDS:
             raise DataError(f"has {len(ids)} tokens, but ids up to {self.vocab_size}")
         self.end: int = _end_of(ids)
+        if hasattr(tokenizer.model, "_resize_cache"):
+            tokenizer.model._resize_cache(0)  # of words, beside ours of segments
         self._tokenizer = tokenizer
         self._ids = ids
         self._spec = json.loads(tokenizer.to_str())

@@ -69,7 +69,9 @@ class Ledger:
     def enter(self, result: StepResult, learning_rate: float) -> None:
         """Enter an optimizer step that has been taken, and the rows that are due."""
         counters, sums = self._state.counters, self._state.sums
+        began = counters.seconds
         self.pass_time()
+        each = (counters.seconds - began) / len(result.tokens)
         tell_now, self._pending = self._pending, []
         for index, tokens in enumerate(result.tokens):
             counters.batch += 1
@@ -82,7 +84,7 @@ class Ledger:
                 counters.learning_rate = learning_rate
                 sums[GRAD_NORM] = result.grad_norm
             if counters.batch % self._cb_freq == 0:
-                self._pending.append(self._row())
+                self._pending.append(self._row(began + each * (index + 1)))
                 counters.logged_batch, counters.row_tokens = counters.batch, 0
                 sums[NATS_OF_ROW] = 0.0
         self._tell_rows(tell_now)
@@ -104,7 +106,7 @@ class Ledger:
         """
         self.flush()
         if self._state.counters.logged_batch < self._state.counters.batch:
-            self._tell_rows([self._row()])
+            self._tell_rows([self._row(self._state.counters.seconds)])
 
     def pass_time(self) -> None:
         """Add the time since the last call to the seconds of the run."""
@@ -118,12 +120,12 @@ class Ledger:
         nats = float(self._state.sums[NATS_OF_EPOCH])
         return nats / max(1, self._state.counters.epoch_tokens)
 
-    def _row(self) -> tuple[StepDone, int, Reading]:
+    def _row(self, now: float) -> tuple[StepDone, int, Reading]:
+        """A row of what has been entered; ``now`` in seconds of the run."""
         counters = self._state.counters
-        seconds = max(counters.seconds - self._row_time, 1e-9)
+        seconds = max(now - self._row_time, 1e-9)
         speed = (counters.tokens - self._row_tokens) / seconds
-        if self._row_time != counters.seconds:
-            self._row_time, self._row_tokens = counters.seconds, counters.tokens
+        self._row_time, self._row_tokens = now, counters.tokens
         row = StepDone(
             counters.step,
             counters.epoch,

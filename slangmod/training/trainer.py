@@ -185,7 +185,8 @@ class Trainer:
     def reason_to_end(self, state: TrainState, train: TokenDataset) -> str | None:
         """Which limit has been reached, if any."""
         counters, limits = state.counters, self.limits
-        if counters.batch >= train.batches_until(limits.max_epochs):
+        last = counters.epoch >= limits.max_epochs
+        if last and counters.batch >= train.batches_until(limits.max_epochs):
             return "max_epochs"
         if limits.max_steps is not None and counters.step >= limits.max_steps:
             return "max_steps"
@@ -224,7 +225,7 @@ class Trainer:
         self, state: TrainState, guard: Guard, train: TokenDataset
     ) -> Ledger:
         """The books of the run, with how many mini-batches are planned."""
-        planned = train.batches_until(self.limits.max_epochs)
+        planned = train.batches_planned(self.limits.max_epochs)
         if self.limits.max_steps is not None:
             planned = min(planned, self.limits.max_steps * self.step_freq)
         return Ledger(

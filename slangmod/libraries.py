@@ -1,0 +1,16 @@
+"""What numerical libraries read from the environment once, when they are loaded."""
+
+from collections.abc import MutableMapping
+
+
+def prepare(environment: MutableMapping[str, str]) -> None:
+    """Say how to wait and where to take memory, unless the user has done so.
+
+    Idle threads are to sleep instead of spinning: one that spins at the end of each
+    parallel loop keeps the core from the one that it waits for, wherever there is
+    other work on the machine. Measured on 2 busy cores, a training step of the demo
+    took 1.06 s spinning and 0.24 s asleep. Arrow is to use the memory that all others
+    use: its own pool keeps 13 MB more.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
