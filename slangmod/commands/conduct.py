@@ -115,9 +115,7 @@ class Conductor:
         evaluator = Evaluator(
             self.session.device, settings.data.precision, self.signals.requested
         )
-        validation = dataset_of(
-            self.encodings, settings, "validation", training=False
-        )
+        validation = dataset_of(self.encodings, settings, "validation", training=False)
         table = torch.from_numpy(self.encodings.token_bytes())
         score = evaluator.score(state.model, validation, table)
         if score is None:

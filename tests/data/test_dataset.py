@@ -1,6 +1,7 @@
 """Batches are a pure function of (seed, position) and leave no row out."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -98,3 +99,16 @@ def test_padded_documents_never_share_a_row(make_tokens) -> None:
         [2, 0, IGNORE, IGNORE, IGNORE],
         [0, IGNORE, IGNORE, IGNORE, IGNORE],
     ]
+
+
+def test_a_plan_is_made_at_once_however_many_epochs_are_allowed(make_tokens) -> None:
+    data = dataset(make_tokens, jitter=4)
+    assert data.batches_planned(30) == data.batches_until(30)
+    assert data.batches_planned(10**12) >= 10**12
+
+
+def test_two_threads_may_ask_for_epochs(make_tokens) -> None:
+    data, alone = (dataset(make_tokens, jitter=4) for _ in range(2))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(data.locate, list(range(0, 4000, 7)) * 2))
+    assert found == [alone.locate(place) for place in range(0, 4000, 7)] * 2

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 import tomli
 
+import slangmod
+from slangmod import load_settings
+from slangmod.runs.directory import RunDir
+from slangmod.runs.summary import read_summary
+from slangmod.training.trainer import Trainer
+
 TRAIN = ("train", "--toml", "config.toml", "--train.max_epochs", "12")
 
 
@@ -54,6 +60,30 @@ def test_a_signal_saves_and_resume_ends_with_the_same_bits(
     assert summary["outcome"]["reason"] == "stopped"
     twelve.done("resume", "--name", "parts")
     assert_same_outcome(twelve.folder / "runs" / "whole", parts)
+
+
+def test_a_second_ctrl_c_still_leaves_a_summary(encoded, monkeypatch) -> None:
+    def breaks_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "fit", breaks_off)
+    monkeypatch.chdir(encoded.folder)
+    settings = load_settings("config.toml", {"name": "run", "progress": "false"})
+    with pytest.raises(KeyboardInterrupt):
+        slangmod.train(settings)
+    outcome = read_summary(encoded.folder / "runs/run/summary.toml")["outcome"]
+    assert outcome["reason"] == "stopped"
+    assert "best_test_loss" not in outcome
+
+
+def test_a_run_at_work_is_in_use_whatever_is_asked(encoded) -> None:
+    folder = RunDir.of(encoded.folder, "run")
+    encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "2")
+    with folder.lock():
+        for words in (TRAIN, (*TRAIN, "--overwrite"), ("resume",)):
+            result = encoded.run(*words, "--name", "run")
+            assert result.returncode == 3
+            assert "in use by process" in result.stderr
 
 
 def test_a_killed_run_resumes_to_the_same_bits(twelve) -> None:

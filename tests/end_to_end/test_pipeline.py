@@ -9,6 +9,8 @@ import pytest
 import tomli
 from safetensors.numpy import load_file
 
+import slangmod
+
 PIPELINE = ("clean", "tokenize", "encode", "train", "--toml", "config.toml")
 
 
@@ -121,6 +123,41 @@ def test_evaluate_repeats_the_validation_of_the_summary(trained) -> None:
     assert printed["perplexity"] == pytest.approx(np.exp(printed["loss"]))
     on_test = tomli.loads(trained.done("evaluate", "--split", "test"))["test"]
     assert on_test["loss"] == kept["outcome"]["best_test_loss"]
+
+
+def test_evaluate_predicts_each_token_of_the_train_split_once(trained) -> None:
+    printed = tomli.loads(trained.done("evaluate", "--split", "train"))["train"]
+    (manifest,) = trained.folder.glob("encodings-*/manifest.json")
+    train = json.loads(manifest.read_text("utf-8"))["splits"]["train"]
+    assert printed["tokens"] == train["tokens"] - 1
+
+
+def test_evaluate_refuses_ids_of_another_tokenizer(trained) -> None:
+    raw = trained.folder / "raw" / "train.txt"
+    raw.write_text("quick brown foxes jump over lazy dogs " * 300, "utf-8")
+    trained.done("clean", "tokenize", "encode", "--toml", "config.toml")
+    result = trained.run("evaluate", "--name", "first")
+    assert result.returncode == 2
+    assert "another tokenizer" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_warmup_that_never_ends_names_the_rate_that_is_reached(encoded) -> None:
+    result = encoded.run(
+        "train", "--toml", "config.toml", "--name", "short", "--train.max_steps", "4"
+    )
+    rows = (encoded.folder / "runs/short/steps.csv").read_text("utf-8").splitlines()
+    rate = float(rows[-1].split(",")[5])
+    assert f"will reach {rate:.3g} of 0.01" in result.stderr
+
+
+def test_training_from_python_is_logged(encoded, monkeypatch) -> None:
+    monkeypatch.chdir(encoded.folder)
+    settings = slangmod.load_settings(
+        "config.toml", {"train.max_steps": "2", "name": "python", "progress": "false"}
+    )
+    run = slangmod.train(settings)
+    assert "validation of step 2" in (run.folder / "train.log").read_text("utf-8")
 
 
 def test_generate_writes_and_repeats_itself(trained) -> None:

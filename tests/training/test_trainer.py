@@ -198,3 +198,18 @@ def test_counters_survive_json(bench) -> None:
     assert other.state.counters == run.state.counters
     assert other.state.counters != Counters()
     assert other.state.patience == run.state.patience
+
+
+def test_the_time_of_a_step_is_shared_among_its_mini_batches(bench) -> None:
+    run = bench(train={"step_freq": 3, "cb_freq": 1, "max_steps": 4})
+    run.fit()
+    # The clock ticks once a step, so each of three mini-batches takes a third.
+    tokens = [0, *(row.tokens for row in run.steps)]
+    for before, row in zip(tokens, run.steps[:3], strict=False):
+        expected = 3 * (row.tokens - before)
+        assert row.tokens_per_second == pytest.approx(expected)
+
+
+def test_any_number_of_epochs_may_be_allowed(bench) -> None:
+    run = bench(train={"max_epochs": 10**12, "max_steps": 2})
+    assert run.fit().reason == "max_steps"
