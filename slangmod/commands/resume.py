@@ -20,7 +20,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.errors import RunError, UserError
+from slangmod.errors import DataError, RunError, UserError
 from slangmod.files import sweep_asides, write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
@@ -51,10 +51,10 @@ def run(call: Call) -> None:
         with Signals() as signals, folder.lock():
             sweep_asides(folder.checkpoints)
             checkpoint = newest_sound(folder.checkpoints)
+            signals.arm()
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
             refuse_changes(folder, about, settings, encodings)
-            signals.arm()
             write_text(folder.config, run_config(resolved, folder.name))
             carry_on(folder, settings, encodings, checkpoint, about, signals, log)
     finally:
@@ -139,7 +139,10 @@ def has_ended(session: Session, signals: Signals) -> bool:
 
 def is_summed_up(folder: RunDir, state: TrainState) -> bool:
     """Whether the summary and the model are those of the run as it now stands."""
-    outcome = read_summary(folder.summary).get("outcome", {})
+    try:
+        outcome = read_summary(folder.summary).get("outcome", {})
+    except DataError:
+        return False  # it is written anew
     ended = outcome.get("reason") not in (None, *UNFINISHED)
     return ended and outcome.get("steps") == state.counters.step
 

@@ -110,8 +110,8 @@ def begin(
                 signals,
                 tokenizer_path(settings),
             )
-            conductor.save(session.state)
             signals.arm()
+            conductor.save(session.state)
             conductor.conduct()
 
 

@@ -59,14 +59,21 @@ def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -
         set_aside(path)
     tensors, scalars = optimizer_tensors(state)
     with folder_aside(path) as aside:
-        metadata = {"format": "pt"}
         weights = {k: v.contiguous() for k, v in state.model.state_dict().items()}
-        save_file(weights, aside / "model.safetensors", metadata)
-        save_file(tensors, aside / "optimizer.safetensors", metadata)
+        write_tensors(path, aside / "model.safetensors", weights)
+        write_tensors(path, aside / "optimizer.safetensors", tensors)
         content = {**state.plain(), "optimizer": scalars, "about": dict(about)}
         write_json(aside / "state.json", content)
         write_json(aside / "manifest.json", manifest_of(aside, state))
     return path
+
+
+def write_tensors(path: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write one file of checkpoint ``path``; RunError if the disk refuses it."""
+    try:
+        save_file(dict(tensors), file, {"format": "pt"})
+    except SafetensorError as error:
+        raise RunError(f"{path}: cannot be written: {error}") from error
 
 
 def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:

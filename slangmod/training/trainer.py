@@ -82,8 +82,7 @@ class Trainer:
                 if self.checkpoint_due(state, train):
                     ledger.flush()
                     state.counters.saved_batch = state.counters.batch
-                    self.save(state)
-                    ledger.pass_time()
+                    self.save(state)  # its time counts as the next step's
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():

@@ -124,6 +124,9 @@ def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(twelve) -
     assert result.returncode == 0
     assert "max_epochs" in result.stderr
     assert {path: path.read_bytes() for path in before} == before
+    (run / "summary.toml").write_text("no summary", "utf-8")
+    twelve.done("resume", "--name", "short")
+    assert read_summary(run / "summary.toml")["outcome"]["reason"] == "max_epochs"
     twelve.done("resume", "--name", "short", "--train.max_epochs", "12")
     assert_same_outcome(twelve.folder / "runs" / "whole", run)
     assert twelve.run("resume", "--name", "short").returncode == 0

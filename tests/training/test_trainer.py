@@ -1,15 +1,18 @@
 """The recipe: what is done when, and what is told of it."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from slangmod.errors import RunError
 from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import Counters
-from slangmod.training.trainer import passed
+from slangmod.training.trainer import Limits, passed
 
 
 def test_training_ends_after_its_epochs(bench) -> None:
@@ -213,3 +216,34 @@ def test_the_time_of_a_step_is_shared_among_its_mini_batches(bench) -> None:
 def test_any_number_of_epochs_may_be_allowed(bench) -> None:
     run = bench(train={"max_epochs": 10**12, "max_steps": 2})
     assert run.fit().reason == "max_steps"
+
+
+def test_what_is_saved_when_time_is_over_knows_that_it_is(bench) -> None:
+    run = bench(checkpoint={"every": 1})
+    save = run.save
+
+    def slow_save(state):
+        save(state)
+        run.seconds += 50
+
+    run.save = slow_save
+    trainer = replace(run.trainer(), limits=Limits(10, max_seconds=100))
+    train, test = run.dataset(training=True), run.dataset(training=False)
+    assert trainer.fit(run.state, train, test).reason == "max_time"
+    state = json.loads(
+        (list_checkpoints(run.folder)[0] / "state.json").read_text("utf-8")
+    )
+    assert state["counters"]["seconds"] >= 100
+
+
+def test_a_full_disk_is_told_and_leaves_no_part_of_a_checkpoint(
+    bench, monkeypatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("slangmod.training.checkpoint.save_file", full)
+    run = bench()
+    with pytest.raises(RunError, match="cannot be written"):
+        run.fit()
+    assert not list(run.folder.iterdir())
