@@ -28,6 +28,7 @@ from slangmod.runs.overview import flat
 from slangmod.runs.summary import read_summary
 from slangmod.settings.levels import level_of
 from slangmod.settings.paths import tokenizer_path
+from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import run_config
@@ -55,8 +56,7 @@ def run(call: Call) -> None:
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
             refuse_changes(folder, about, settings, encodings)
-            write_text(folder.config, run_config(resolved, folder.name))
-            carry_on(folder, settings, encodings, checkpoint, about, signals, log)
+            carry_on(folder, resolved, encodings, checkpoint, about, signals, log)
     finally:
         detach_log(log)
 
@@ -82,7 +82,7 @@ def refuse_changes(
 
 def carry_on(
     folder: RunDir,
-    settings: Settings,
+    resolved: Resolved,
     encodings: Encodings,
     checkpoint: Path,
     about: Mapping[str, Any],
@@ -90,6 +90,7 @@ def carry_on(
     log: RunLog,
 ) -> None:
     """Load the checkpoint and train from there, under the choices of the run."""
+    settings = resolved.settings
     choices = choices_of(about)
     device = choose_device(choices.device)
     exact = promise(device, choices.threads, deterministic=choices.deterministic)
@@ -107,6 +108,7 @@ def carry_on(
                 raise RunError(
                     "the run was compiled, and cannot be here: its bits would differ"
                 )
+        write_text(folder.config, run_config(resolved, folder.name))
         with Recording(folder, log, settings.progress) as recording:
             recording.go_back_to(session.state.counters)
             Conductor(

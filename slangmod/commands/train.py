@@ -34,6 +34,8 @@ LOG = logging.getLogger(__name__)
 
 def run(call: Call) -> None:
     """Train a new run, or carry one on with ``--continue``."""
+    if call.flags.get("continue") and call.flags.get("overwrite"):
+        raise UserError("--continue and --overwrite exclude each other: give one")
     if call.flags.get("continue") and call.settings.name is not None:
         folder = RunDir.of(call.settings.workdir, call.settings.name)
         if folder.has_checkpoints():

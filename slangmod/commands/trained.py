@@ -57,11 +57,10 @@ class Run:
     @cached_property
     def codec(self) -> "Codec":
         """The tokenizer that the model was trained with."""
+        from slangmod.model.folder import TOKENIZER
         from slangmod.text.tokenizer import Codec
 
-        return Codec.load(
-            self._run.model / "tokenizer.json", self.settings.tokens.eos_string
-        )
+        return Codec.load(self._run.model / TOKENIZER, self.settings.tokens.eos_string)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without an end symbol."""

@@ -102,6 +102,13 @@ def test_train_refuses_a_run_that_has_checkpoints(trained) -> None:
     assert (trained.folder / "runs/first/summary.toml").read_bytes() == before
 
 
+def test_continuing_and_overwriting_exclude_each_other(trained) -> None:
+    words = ("train", "--toml", "config.toml", "--name", "first")
+    result = trained.run(*words, "--continue", "--overwrite")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_overwrite_moves_the_old_run_aside(trained) -> None:
     trained.done(
         "train", "--toml", "config.toml", "--name", "first", "--overwrite",
