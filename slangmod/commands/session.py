@@ -13,7 +13,7 @@ from slangmod.commands.signals import Signals
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.model import build_model
-from slangmod.optim import build_optimizer, build_schedule
+from slangmod.optim import Horizon, build_optimizer, build_schedule
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
@@ -63,6 +63,14 @@ class Session:
         if limits.max_steps is None:
             return planned
         return min(planned, limits.max_steps * limits.step_freq)
+
+    def horizon(self) -> Horizon:
+        """How long the training is planned to be."""
+        return Horizon(
+            self.settings.train.batch_size * self.settings.data.seq_len,
+            self.train.batches_in(1),
+            self.planned_batches(),
+        )
 
 
 def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
@@ -158,7 +166,7 @@ def build_trainer(
     return Trainer(
         objective=objective,
         evaluator=Evaluator(session.device, settings.data.precision, signals.requested),
-        schedule=build_schedule(settings),
+        schedule=build_schedule(settings, session.horizon()),
         limits=limits,
         step_freq=train.step_freq,
         clip_grad=train.clip_grad,

@@ -128,11 +128,12 @@ def describe(session: Session) -> None:
         session.train.batches_in(1),
         planned,
     )
-    if train.warmup > planned:
+    warmup = session.horizon().batches_of(train.warmup, "train.warmup")
+    if warmup > planned:
         last = max(0, planned - train.step_freq)  # mini-batches done before that step
-        reached = train.learning_rate * (last + 1) / train.warmup
+        reached = train.learning_rate * (last + 1) / warmup
         LOG.warning(
-            "train.warmup = %d is longer than the planned %d mini-batches: the rate "
+            "train.warmup = %s is longer than the planned %d mini-batches: the rate "
             "will reach %.3g of %.3g; --train.warmup %d would fit",
             train.warmup,
             planned,

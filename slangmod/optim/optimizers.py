@@ -1,4 +1,9 @@
-"""Rules by which gradients change weights: torch's own, with the settings' options."""
+"""Rules by which gradients change weights: torch's own wherever it has them.
+
+The defaults are those of the papers and of torch; where PyCMTensor has others for what
+it names so (rmsprop, adadelta, momentum), its own. Decay of weights comes in with the
+groups; adam and the other adaptive rules have none, adamw is adam with it.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,41 +11,142 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from slangmod.optim.bfgs import LBFGS
 from slangmod.optim.groups import parameter_groups
-from slangmod.settings.sections import Optimizer, Settings
+from slangmod.optim.muon import Together, muon_and_adamw
+from slangmod.settings.rules import OPTIONS
+from slangmod.settings.sections import Settings
 
 Groups = list[dict[str, Any]]
+Betas = tuple[float, float]
+BETAS: Final = (0.9, 0.999)
 
 
-def adamw(groups: Groups, learning_rate: float, **options: Any) -> torch.optim.AdamW:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), fused.
+def adamw(
+    groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
+) -> torch.optim.AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), fused."""
+    return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=eps, fused=True)
 
-    torch's defaults: betas (0.9, 0.999), eps 1e-8.
-    """
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True, **options)
 
-
-def adafactor(groups: Groups, learning_rate: float) -> torch.optim.Adafactor:
+def adafactor(groups: Groups, rate: float) -> torch.optim.Adafactor:
     """Adam whose second moment of a matrix is a row times a column.
 
     Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory
     cost", 2018, in the form and with the defaults of torch.
     """
-    return torch.optim.Adafactor(groups, lr=learning_rate)
+    return torch.optim.Adafactor(groups, lr=rate)
 
 
-def moments(section: Optimizer) -> dict[str, Any]:
-    """``betas`` and ``eps`` where they are set, else the optimizer's own."""
-    options = {"betas": section.betas, "eps": section.eps}
-    return {name: value for name, value in options.items() if value is not None}
+def adam(
+    groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
+) -> torch.optim.Adam:
+    """``w -= rate * m / (sqrt(v) + eps)``, m and v unbiased (Kingma and Ba, 2015)."""
+    return torch.optim.Adam(groups, lr=rate, betas=betas, eps=eps, fused=True)
 
 
-OPTIMIZERS: Final[
-    dict[str, Callable[[Groups, float, Optimizer], torch.optim.Optimizer]]
-] = {
-    "adamw": lambda groups, rate, section: adamw(groups, rate, **moments(section)),
-    "adafactor": lambda groups, rate, _: adafactor(groups, rate),
+def nadam(
+    groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
+) -> torch.optim.NAdam:
+    """Adam with Nesterov's momentum (Dozat, 2016)."""
+    return torch.optim.NAdam(groups, lr=rate, betas=betas, eps=eps)
+
+
+def adamax(
+    groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
+) -> torch.optim.Adamax:
+    """Adam by the greatest gradient, not the mean square (Kingma and Ba, 2015)."""
+    return torch.optim.Adamax(groups, lr=rate, betas=betas, eps=eps)
+
+
+def adadelta(
+    groups: Groups, rate: float, rho: float = 0.95, eps: float = 1e-8
+) -> torch.optim.Adadelta:
+    """Steps as large as the last ones were; 1 is the usual rate (Zeiler, 2012)."""
+    return torch.optim.Adadelta(groups, lr=rate, rho=rho, eps=eps)
+
+
+def rmsprop(
+    groups: Groups,
+    rate: float,
+    rho: float = 0.9,
+    eps: float = 1e-8,
+    momentum: float = 0.0,
+) -> torch.optim.RMSprop:
+    """``w -= rate * g / (sqrt(v) + eps)``, v the mean of g squared (Hinton, 2012)."""
+    return torch.optim.RMSprop(groups, lr=rate, alpha=rho, eps=eps, momentum=momentum)
+
+
+def momentum(groups: Groups, rate: float, momentum: float = 0.9) -> torch.optim.SGD:
+    """``v = momentum * v + g; w -= rate * v`` (Polyak, 1964)."""
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum)
+
+
+def nag(groups: Groups, rate: float, momentum: float = 0.9) -> torch.optim.SGD:
+    """``v = momentum * v + g; w -= rate * (g + momentum * v)`` (Nesterov, 1983)."""
+    # torch refuses Nesterov's form without momentum, where both are plain descent.
+    nesterov = momentum > 0
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+
+
+def adagrad(groups: Groups, rate: float, eps: float = 1e-10) -> torch.optim.Adagrad:
+    """``w -= rate * g / (sqrt(sum of g squared) + eps)`` (Duchi et al., 2011)."""
+    return torch.optim.Adagrad(groups, lr=rate, eps=eps)
+
+
+def sgd(groups: Groups, rate: float) -> torch.optim.SGD:
+    """``w -= rate * g``."""
+    return torch.optim.SGD(groups, lr=rate)
+
+
+def rprop(groups: Groups, rate: float) -> torch.optim.Rprop:
+    """Steps by the sign of the gradient alone (Riedmiller and Braun, 1993).
+
+    A weight's step begins at the rate, grows by 1.2 and shrinks by half from there;
+    only the rate of the first step counts.
+    """
+    return torch.optim.Rprop(groups, lr=rate)
+
+
+def bfgs(
+    groups: Groups, rate: float, history: int = 10, bfgs_warmup: int = 10
+) -> LBFGS:
+    """Limited-memory BFGS without a line search (Liu and Nocedal, 1989)."""
+    return LBFGS(groups, lr=rate, history=history, warmup=bfgs_warmup)
+
+
+def muon(
+    groups: Groups,
+    rate: float,
+    momentum: float = 0.95,
+    betas: Betas = BETAS,
+    eps: float = 1e-8,
+) -> Together:
+    """Momentum of hidden matrices made orthogonal (Jordan, 2024); the rest by adamw.
+
+    A step of a matrix of n rows and m columns is scaled by ``0.2 sqrt(max(n, m))``, so
+    that one learning rate suits both (Liu et al., "Muon is scalable", 2025).
+    """
+    return muon_and_adamw(groups, rate, momentum, betas, eps)
+
+
+OPTIMIZERS: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
+    "adamw": adamw,
+    "adafactor": adafactor,
+    "adam": adam,
+    "nadam": nadam,
+    "adamax": adamax,
+    "adadelta": adadelta,
+    "rmsprop": rmsprop,
+    "momentum": momentum,
+    "nag": nag,
+    "adagrad": adagrad,
+    "sgd": sgd,
+    "rprop": rprop,
+    "bfgs": bfgs,
+    "muon": muon,
 }
+"""Parameter groups, learning rate and options -> optimizer."""
 
 
 def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
@@ -49,9 +155,11 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
     Each group keeps its peak learning rate under ``initial_lr``, torch's own name for
     it, so that a schedule can set ``lr`` before each step.
     """
-    groups = parameter_groups(model, settings.optimizer.weight_decay)
-    rate = settings.train.learning_rate
-    optimizer = OPTIMIZERS[settings.train.optimizer](groups, rate, settings.optimizer)
+    name, rate = settings.train.optimizer, settings.train.learning_rate
+    given = {option: getattr(settings.optimizer, option) for option in OPTIONS[name]}
+    decay = given.pop("weight_decay", 0.0)
+    options = {option: value for option, value in given.items() if value is not None}
+    optimizer = OPTIMIZERS[name](parameter_groups(model, decay), rate, **options)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

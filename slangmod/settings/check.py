@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slangmod.settings import suggest
+from slangmod.settings.aliases import our_word
 from slangmod.settings.catalog import Key, Known, catalog, tables
 from slangmod.settings.entries import Entry, known_at, toml_value
 from slangmod.settings.free import SCALARS, frozen
@@ -104,11 +105,14 @@ def _beyond_toml(value: Any, depth: int, unset: bool = False) -> str:
 
 
 def _normal(entry: Entry) -> Entry:
-    """The entry with None where it unsets, and frozen lists."""
+    """The entry with None where it unsets, our words for others, and frozen lists."""
     known = known_at(entry.path)
     if known and known.optional and entry.value in (None, NONE):
         return replace(entry, value=None)
-    return entry if entry.value is None else replace(entry, value=frozen(entry.value))
+    if entry.value is None:
+        return entry
+    value = our_word(entry.name, entry.value, known.words if known else ())
+    return replace(entry, value=frozen(value))
 
 
 def _refused(tree: dict[str, Any], entries: Sequence[Entry]) -> dict[Key, str]:
@@ -138,7 +142,7 @@ def wrong(known: Known, value: Any) -> str:
     right_kind = int in kinds or float in kinds
     if is_number and right_kind and (isinstance(value, int) or float in kinds):
         unset = f", or {literal(None)}" if known.optional else ""
-        return f"must be {known.range_in_words()}{unset}"
+        return f"must be {known.limits_in_words()}{unset}"
     expected = known.expected()
     if near := _words_near(known, value):
         return f"{expected}; did you mean {suggest.alternatives(near)}?"

@@ -17,6 +17,24 @@ LEAST_VOCAB = {"bpe": 257, "unigram": 257, "wordpiece": 513, "byte": 0}
 """The smallest vocabulary that can spell any text, with the end symbol: all 256 bytes,
 in WordPiece at the start of a word and within. "byte" has 257 whatever is asked for."""
 
+OPTIONS = {
+    "adamw": ("weight_decay", "betas", "eps"),
+    "adafactor": ("weight_decay",),
+    "adam": ("betas", "eps"),
+    "nadam": ("betas", "eps"),
+    "adamax": ("betas", "eps"),
+    "adadelta": ("rho", "eps"),
+    "rmsprop": ("rho", "eps", "momentum"),
+    "momentum": ("weight_decay", "momentum"),
+    "nag": ("weight_decay", "momentum"),
+    "adagrad": ("eps",),
+    "sgd": ("weight_decay",),
+    "rprop": (),
+    "bfgs": ("history", "bfgs_warmup"),
+    "muon": ("weight_decay", "momentum", "betas", "eps"),
+}
+"""The options of [optimizer] that each optimizer uses."""
+
 
 @dataclass(frozen=True)
 class Clash:
@@ -140,15 +158,36 @@ def time_is_not_up(settings: Settings) -> Iterator[Clash]:
         yield Clash(("train.max_time",), "must be more than no time")
 
 
+def rates_are_in_order(settings: Settings) -> Iterator[Clash]:
+    """The least rate, the rate, the greatest rate."""
+    train = settings.train
+    if train.min_learning_rate > train.learning_rate:
+        yield Clash(
+            ("train.min_learning_rate", "train.learning_rate"),
+            "train.min_learning_rate must be at most train.learning_rate",
+        )
+    top = train.max_learning_rate
+    if top is not None and top < train.learning_rate:
+        yield Clash(
+            ("train.max_learning_rate", "train.learning_rate"),
+            "train.max_learning_rate must be at least train.learning_rate",
+        )
+
+
 def options_fit_optimizer(settings: Settings) -> Iterator[Clash]:
-    """An option that would change nothing is a mistake."""
-    for option in ("betas", "eps"):
-        given = getattr(settings.optimizer, option) is not None
-        if given and settings.train.optimizer != "adamw":
-            yield Clash(
-                (f"optimizer.{option}", "train.optimizer"),
-                f"{settings.train.optimizer} has no optimizer.{option}; leave it out",
-            )
+    """An option that would change nothing is a mistake, save for its default and 0."""
+    name, section = settings.train.optimizer, settings.optimizer
+    for option, field in type(section).model_fields.items():
+        value = getattr(section, option)
+        if option in OPTIONS[name] or value in (None, field.default):
+            continue
+        if option == "weight_decay" and value == 0:
+            continue
+        users = ", ".join(sorted(one for one in OPTIONS if option in OPTIONS[one]))
+        yield Clash(
+            (f"optimizer.{option}", "train.optimizer"),
+            f"{name} has no optimizer.{option}; leave it out, or take one of {users}",
+        )
 
 
 def name_is_a_folder(settings: Settings) -> Iterator[Clash]:
@@ -180,6 +219,7 @@ RULES: tuple[Rule, ...] = (
     encoding_is_known,
     amounts_are_whole,
     time_is_not_up,
+    rates_are_in_order,
     options_fit_optimizer,
     name_is_a_folder,
     paths_are_paths,

@@ -19,6 +19,10 @@ from slangmod.settings.free import FreeTable
 Duration = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]$", description='a number and its unit s, m, h or d, such as "90s" or "2h"')]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description='1 to 64 letters, digits, ".", "_" and "-"')]
 Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$", description='a device of torch, such as "cpu", "cuda" or "cuda:1"')]
+Span = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? *(%|epochs?|[kMG]? *tokens)$", description='a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
+LongSpan = Annotated[str, Field(pattern=r"^(0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?|0+\.[0-9]{0,5}[1-9]0*) *(%|epochs?|[kMG]? *tokens)$", description='a text for more than nothing, such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
 Activation = Literal["elu", "gelu", "mish", "relu", "swish"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Free = Annotated[FreeTable, PlainValidator(FreeTable), PlainSerializer(FreeTable.plain)]
@@ -126,27 +130,40 @@ class Train(Section):
     step_freq: int = setting(1, "mini-batches whose gradients are accumulated before the optimizer takes a step", "mini-batches", ge=1)
     clip_grad: float = setting(0.8, "overall norm of all gradients above which they are scaled back", gt=0)
     label_smoothing: float = setting(0.1, "of the cross-entropy, in training only", ge=0, lt=1)
-    optimizer: Literal["adamw", "adafactor"] = setting("adamw", "rule by which gradients change weights")
+    optimizer: Literal["adamw", "adafactor", "adam", "nadam", "adamax", "adadelta", "rmsprop", "momentum", "nag", "adagrad", "sgd", "rprop", "bfgs", "muon"] = setting("adamw", "rule by which gradients change weights")
     max_epochs: int = setting(16, "how often all training data are shown at most", "epochs", ge=1)
     max_steps: int | None = setting(None, "end after so many optimizer steps", "optimizer steps", ge=1)
     max_time: Duration | None = setting(None, 'end after so much training time, such as "90s", "30m" or "2h"', "time")
     patience: int | None = setting(None, "stop after that many consecutive epochs without a better test loss; unset: never", "epochs", ge=2)
     eval_freq: int | None = setting(None, "mini-batches between evaluations; unset: each epoch", "mini-batches", ge=1)
     learning_rate: float = setting(0.001, "peak step size", gt=0)
-    warmup: int = setting(8000, "during which the rate rises linearly to learning_rate", "mini-batches", ge=0)
-    scaling: Literal["inverse", "exponential", "cosine"] = setting("inverse", "shape of the decay after warmup")
+    min_learning_rate: float = setting(0.0, "below which no schedule falls after warmup; must not be above learning_rate", ge=0)
+    max_learning_rate: float | None = setting(None, 'top of the cycles of "cyclic", "triangular" and "exp_range"; unset: 10 * learning_rate', gt=0)
+    warmup: Count | Span = setting(8000, "during which the rate rises linearly to learning_rate", "mini-batches")
+    scaling: Literal["inverse", "exponential", "cosine", "annealing", "linear", "constant", "step", "polynomial", "cyclic", "triangular", "exp_range", "wsd", "restarts"] = setting("inverse", "shape of the decay after warmup")
     power: float = setting(0.5, 'exponent of "inverse"', ge=0.5, le=1)
     gamma: float = setting(0.95, 'base of "exponential"', gt=0, lt=1)
-    cooldown: int = setting(100_000, 'until "cosine" reaches 0', "mini-batches", ge=1)
+    cooldown: Positive | LongSpan = setting(100_000, 'until "cosine" and "polynomial" reach 0, "annealing" and "linear" min_learning_rate', "mini-batches")
+    step_factor: float = setting(0.5, 'by which "step" multiplies the rate', gt=0, lt=1)
+    step_every: Positive | LongSpan = setting(10, 'between the falls of "step"', "mini-batches")
+    poly_power: float = setting(0.999, 'exponent of "polynomial"', ge=0)
+    cycle_steps: Positive | LongSpan = setting(16, 'one full cycle, up and down, of "cyclic", "triangular" and "exp_range"; from restart to restart of "restarts"', "mini-batches")
+    cycle_gamma: float = setting(0.5, 'by which "exp_range" shrinks the height of its cycles, the first one too', gt=0, le=1)
+    decay: float = setting(0.2, 'share of the planned training over which "wsd" falls to min_learning_rate, at its end', gt=0, le=1)
+    schedule_unit: Literal["batch", "epoch"] = setting("batch", 'what schedules count after warmup; with "epoch" the rate changes only every so many mini-batches as the first epoch has, and whole numbers for cooldown, step_every and cycle_steps are epochs')
     cb_freq: int = setting(1, "every how many mini-batches the training loss and the learning rate are logged", "mini-batches", ge=1)
 
 
 class Optimizer(Section):
     """Options of the optimizer; unset: the optimizer's own default."""
 
-    weight_decay: float = setting(0.01, "pull of matrices towards zero (not of norms, biases, embeddings)", ge=0)
-    betas: tuple[Decay, Decay] | None = setting(None, "decay of the first and second moment (adamw)")
-    eps: float | None = setting(None, "added to the denominator (adamw)", gt=0)
+    weight_decay: float = setting(0.01, "pull of matrices towards zero, not of norms, biases, embeddings (adamw, adafactor, muon, sgd, momentum, nag; the default means none to the others)", ge=0)
+    betas: tuple[Decay, Decay] | None = setting(None, "decay of the first and second moment (adamw, adam, nadam, adamax, muon); unset: 0.9 and 0.999")
+    eps: float | None = setting(None, "added to the denominator (adamw, adam, nadam, adamax, adadelta, rmsprop, adagrad, muon); unset: 1e-8, adagrad 1e-10", gt=0)
+    momentum: float | None = setting(None, "share of the last step that is repeated (momentum, nag, rmsprop, muon); unset: 0.9, rmsprop 0, muon 0.95", ge=0, lt=1)
+    rho: float | None = setting(None, "decay of the mean of squared gradients (rmsprop, adadelta); unset: 0.9, adadelta 0.95", ge=0, lt=1)
+    history: int | None = setting(None, "pairs of steps and changes of gradient that are remembered (bfgs); unset: 10", "pairs", ge=1)
+    bfgs_warmup: int | None = setting(None, "first steps that only follow the gradient, and from which nothing is learnt about curvature (bfgs); unset: 10", "optimizer steps", ge=0)
 
 
 class Checkpoint(Section):

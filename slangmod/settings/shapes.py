@@ -119,6 +119,12 @@ class Known:
         ranges += [item.in_words() for shape in self.shapes for item in shape.items]
         return " or ".join(dict.fromkeys(filter(None, ranges)))
 
+    def limits_in_words(self) -> str:
+        """The limits of a number alone, whatever else the setting takes."""
+        numbers = [shape for shape in self.shapes if shape.kind in (int, float)]
+        ranges = [shape.range_in_words() for shape in numbers]
+        return " or ".join(dict.fromkeys(filter(None, ranges)))
+
     def expected(self) -> str:
         """What a value must be, as an error says it."""
         forms = [shape.in_words() for shape in _merged(self.shapes)]

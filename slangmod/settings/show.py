@@ -16,8 +16,9 @@ from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 from slangmod.settings.values import put, value_at, values_of
 
-WIDEST = 40
-"""Characters of an assignment beyond which comments are not lined up any more."""
+WIDEST = 22
+"""Characters of an assignment beyond which comments are not lined up any more: as long
+as the longest of the settings that are looked at most."""
 
 
 def show(resolved: Resolved, *, changed: bool = False) -> str:

@@ -30,10 +30,15 @@ def test_the_help_of_an_action_has_its_flags_and_settings(name):
 def test_a_setting_has_type_default_unit_and_meaning():
     text = " ".join(help.of_action("train").split())
     assert (
-        "--train.warmup INTEGER during which the rate rises linearly to learning_rate; "
-        "at least 0; default 8000 mini-batches" in text
+        "--train.cb_freq INTEGER every how many mini-batches the training loss and the "
+        "learning rate are logged; at least 1; default 1 mini-batches" in text
     )
-    assert "--train.scaling inverse|exponential|cosine shape" in text
+    assert (
+        "--train.warmup INTEGER|TEXT during which the rate rises linearly to "
+        'learning_rate; at least 0 or a text such as "5%" (of the planned training), '
+        '"2 epochs" or "1M tokens"; default 8000 mini-' in text
+    )
+    assert "--train.scaling inverse|exponential|cosine|annealing" in text
     assert "unset: never; at least 2; default none" in text
 
 

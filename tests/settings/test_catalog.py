@@ -144,7 +144,7 @@ def test_the_schema_names_every_setting_and_is_closed():
     [
         ("train.batch_size", {"type": "integer", "minimum": 1, "default": 64}),
         ("train.gamma", {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
-        ("train.scaling", {"enum": ["inverse", "exponential", "cosine"]}),
+        ("train.schedule_unit", {"enum": ["batch", "epoch"]}),
         ("train.patience", {"anyOf": [{"type": "integer", "minimum": 2}, {"enum": ["none"]}]}),
         ("data.shuffle", {"type": "boolean"}),
         ("extra", {"type": "object"}),
