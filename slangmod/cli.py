@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is i
 
 import logging
 import os
+import select
 import sys
 import time
 from collections.abc import Sequence
@@ -151,10 +152,13 @@ def is_out_of_memory(error: BaseException, text: str) -> bool:
 
 def nobody_reads() -> bool:
     """Whether standard output is closed at its other end; if so it is silenced."""
+    watch = select.poll()
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered would raise once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        watch.register(sys.stdout.fileno(), 0)
+    except OSError:  # it is no file
+        return False
+    if not any(event & select.POLLERR for _, event in watch.poll(0)):
+        return False
+    # What is still buffered would raise once more when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

@@ -226,3 +226,18 @@ def test_the_module_can_be_run(here):
     done = process("-m", "slangmod", "config", "shwo", cwd=here)
     assert done.returncode == 2
     assert done.stderr.startswith("slangmod: error: 'config shwo': unknown action")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered):
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slangmod", "config", "schema"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        bufsize=0,
+    )
+    process.stdout.close()  # long before anything is written
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
