@@ -5,7 +5,6 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
 from slangmod.runs.environment import environment
 from slangmod.runs.summary import write_summary
+from slangmod.settings.paths import tokenizer_path
 from slangmod.training.checkpoint import (
     checkpoint_path,
     load_weights,
@@ -49,7 +49,6 @@ class Conductor:
     objective: Objective
     recording: Recording
     signals: Signals
-    tokenizer: Path
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, and remove those that are no longer needed."""
@@ -121,7 +120,7 @@ class Conductor:
         if score is None:
             raise self.stopped()
         assert isinstance(state.model, Transformer)  # new_state has built it
-        save_model(self.run.model, state.model, self.tokenizer)
+        save_model(self.run.model, state.model, tokenizer_path(settings))
         return score
 
     def stopped(self) -> StoppedError:

@@ -27,7 +27,6 @@ from slangmod.runs.logfile import RunLog
 from slangmod.runs.overview import flat
 from slangmod.runs.summary import read_summary
 from slangmod.settings.levels import level_of
-from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
@@ -119,7 +118,6 @@ def carry_on(
                 objective,
                 recording,
                 signals,
-                tokenizer_path(settings),
             ).conduct()
 
 

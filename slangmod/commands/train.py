@@ -23,7 +23,6 @@ from slangmod.files import write_text
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
-from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import run_config
@@ -110,7 +109,6 @@ def begin(
                 objective,
                 recording,
                 signals,
-                tokenizer_path(settings),
             )
             signals.arm()
             conductor.save(session.state)
