@@ -15,21 +15,43 @@ from pydantic.fields import FieldInfo
 from slangmod.settings.sections import Section, Settings
 from slangmod.settings.shapes import Key, Known, Shape
 
-__all__ = ["Key", "Known", "Shape", "catalog", "tables"]
+__all__ = ["Key", "Known", "Shape", "arrays", "catalog", "free_tables", "tables"]
 
 
 @cache
-def catalog() -> Mapping[str, Known]:
-    """All settings by dotted name, in the order of ``sections``."""
-    return MappingProxyType({known.name: known for known in _settings_of(Settings)})
+def catalog(section: type[Section] = Settings) -> Mapping[str, Known]:
+    """The settings of ``section`` by dotted name, in the order of ``sections``.
+
+    What stands in arrays of tables is not among them: those have catalogs of their own.
+    """
+    return MappingProxyType({known.name: known for known in _settings_of(section)})
 
 
 @cache
-def tables() -> Mapping[Key, type[Section]]:
-    """All sections by path, the root at (), in the order of ``sections``."""
-    found: dict[Key, type[Section]] = {(): Settings}
-    _add_tables((), Settings, found)
+def tables(section: type[Section] = Settings) -> Mapping[Key, type[Section]]:
+    """All sections by path, ``section`` at (), in the order of ``sections``."""
+    found: dict[Key, type[Section]] = {(): section}
+    _add_tables((), section, found)
     return MappingProxyType(found)
+
+
+@cache
+def arrays() -> Mapping[Key, type[Section]]:
+    """The arrays of tables by path, such as ``[[stage]]``: what each table holds."""
+    return MappingProxyType(
+        {
+            (*path, name): inner
+            for path, section in tables().items()
+            for name, info in section.model_fields.items()
+            if (inner := _element(info)) is not None
+        }
+    )
+
+
+@cache
+def free_tables() -> tuple[Key, ...]:
+    """The tables in which any name may stand, such as ``[extra]``."""
+    return tuple(known.path for known in catalog().values() if known.free)
 
 
 def _add_tables(
@@ -46,6 +68,14 @@ def _section(info: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
+def _element(info: FieldInfo) -> type[Section] | None:
+    """The section of each table of an array; None where the field is no array."""
+    kinds = get_args(info.annotation) if get_origin(info.annotation) is tuple else ()
+    first = kinds[0] if kinds else None
+    is_section = isinstance(first, type) and issubclass(first, Section)
+    return first if is_section else None
+
+
 def _settings_of(section: type[Section], above: Key = ()) -> list[Known]:
     """The settings of ``section``; those of the tables in it come after."""
     own: list[Known] = []
@@ -53,7 +83,7 @@ def _settings_of(section: type[Section], above: Key = ()) -> list[Known]:
     for name, info in section.model_fields.items():
         if (inner := _section(info)) is not None:
             deeper += _settings_of(inner, (*above, name))
-        else:
+        elif _element(info) is None and name not in COMPUTED:
             known = _known((*above, name), info)
             (deeper if known.free else own).append(known)
     return own + deeper
@@ -98,6 +128,9 @@ def _shape(annotation: Any, metadata: tuple[Any, ...]) -> Shape:
         return Shape(tuple, items=(_shape(first, ()),), length=length)
     return _limited(Shape(annotation, hint=hint), metadata)
 
+
+COMPUTED = ("changes",)
+"""Fields that are no settings but gather others: what a stage changes."""
 
 LIMITS = {"least": "ge", "above": "gt", "most": "le", "below": "lt"}
 """Our names for the limits that pydantic keeps in a field's metadata."""

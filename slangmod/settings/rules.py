@@ -177,9 +177,10 @@ def rates_are_in_order(settings: Settings) -> Iterator[Clash]:
 def options_fit_optimizer(settings: Settings) -> Iterator[Clash]:
     """An option that would change nothing is a mistake, save for its default and 0."""
     name, section = settings.train.optimizer, settings.optimizer
+    used = OPTIONS.get(name, ("weight_decay",))
     for option, field in type(section).model_fields.items():
         value = getattr(section, option)
-        if option in OPTIONS[name] or value in (None, field.default):
+        if option in (*used, "options", "group") or value in (None, field.default):
             continue
         if option == "weight_decay" and value == 0:
             continue

@@ -21,9 +21,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description='1 to
 Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$", description='a device of torch, such as "cpu", "cuda" or "cuda:1"')]
 Span = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? *(%|epochs?|[kMG]? *tokens)$", description='a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
 LongSpan = Annotated[str, Field(pattern=r"^(0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?|0+\.[0-9]{0,5}[1-9]0*) *(%|epochs?|[kMG]? *tokens)$", description='a text for more than nothing, such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
+Plugin = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$", description='a class such as "torch.optim:RAdam", from torch, slangmod, or a package in plugins.allow')]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Activation = Literal["elu", "gelu", "mish", "relu", "swish"]
+Gate = Literal["elu", "gelu", "mish", "none", "relu", "sigmoid", "swish"]
+Flavor = Literal["vanilla", "glu", "grn"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Free = Annotated[FreeTable, PlainValidator(FreeTable), PlainSerializer(FreeTable.plain)]
 
@@ -94,11 +97,32 @@ class Data(Section):
 class FeedForward(Section):
     """The feed-forward half of each layer."""
 
-    flavor: Literal["vanilla", "glu", "grn"] = setting("vanilla", "plain, gated linear unit, or gated residual network")
-    activation: Activation = setting("gelu", "non-linearity")
-    gate: Literal["elu", "gelu", "mish", "none", "relu", "sigmoid", "swish"] = setting("gelu", "non-linearity of the gate of glu and grn")
+    flavor: Flavor = setting("vanilla", "plain, gated linear unit, or gated residual network")
+    activation: Activation | Plugin = setting("gelu", "non-linearity")
+    gate: Gate | Plugin = setting("gelu", "non-linearity of the gate of glu and grn")
     bias: bool = setting(False, "add biases to the feed-forward projections")
     factor: int | float = setting(4, "hidden width over dim", gt=0)
+
+
+class LayerFeedForward(Section):
+    """The feed-forward half of these layers; unset: as [model.feedforward] has it."""
+
+    flavor: Flavor | None = setting(None, "plain, gated linear unit, or gated residual network")
+    activation: Activation | Plugin | None = setting(None, "non-linearity")
+    gate: Gate | Plugin | None = setting(None, "non-linearity of the gate of glu and grn")
+    bias: bool | None = setting(None, "add biases to the feed-forward projections")
+    factor: int | float | None = setting(None, "hidden width over dim", gt=0)
+
+
+class LayerTable(Section):
+    """Layers that follow each other and are alike; unset: as [model] has it."""
+
+    repeat: int = setting(1, "how many such layers there are", "layers", ge=1)
+    n_heads: int | None = setting(None, "attention heads", "heads", ge=1)
+    n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: as [model] has it, or n_heads where these layers set that", "heads", ge=1)
+    qk_norm: bool | None = setting(None, "normalise queries and keys of each head")
+    attn_bias: bool | None = setting(None, "add biases to the attention projections")
+    feedforward: LayerFeedForward = LayerFeedForward()
 
 
 class Model(Section):
@@ -121,6 +145,7 @@ class Model(Section):
     scale_grad_by_freq: bool = setting(False, "divide each embedding's gradient by how often its token is in the mini-batch")
     compile: bool = setting(True, "compile the training step (eager where no compiler works)")
     feedforward: FeedForward = FeedForward()
+    layer: tuple[LayerTable, ...] = ()
 
 
 class Train(Section):
@@ -130,11 +155,16 @@ class Train(Section):
     step_freq: int = setting(1, "mini-batches whose gradients are accumulated before the optimizer takes a step", "mini-batches", ge=1)
     clip_grad: float = setting(0.8, "overall norm of all gradients above which they are scaled back", gt=0)
     label_smoothing: float = setting(0.1, "of the cross-entropy, in training only", ge=0, lt=1)
-    optimizer: Literal["adamw", "adafactor", "adam", "nadam", "adamax", "adadelta", "rmsprop", "momentum", "nag", "adagrad", "sgd", "rprop", "bfgs", "muon"] = setting("adamw", "rule by which gradients change weights")
+    optimizer: Literal["adamw", "adafactor", "adam", "nadam", "adamax", "adadelta", "rmsprop", "momentum", "nag", "adagrad", "sgd", "rprop", "bfgs", "muon"] | Plugin = setting("adamw", "rule by which gradients change weights")
     max_epochs: int = setting(16, "how often all training data are shown at most", "epochs", ge=1)
     max_steps: int | None = setting(None, "end after so many optimizer steps", "optimizer steps", ge=1)
     max_time: Duration | None = setting(None, 'end after so much training time, such as "90s", "30m" or "2h"', "time")
     patience: int | None = setting(None, "stop after that many consecutive epochs without a better test loss; unset: never", "epochs", ge=2)
+    patience_steps: int | None = setting(None, "stop at this optimizer step, or later where the test loss gets better in the meantime; unset: never", "optimizer steps", ge=1)
+    patience_increase: float = setting(2.0, "a significantly better test loss at step s extends patience_steps to at least s times this", ge=1)
+    validation_threshold: float = setting(1.003, "a test loss is significantly better if it is smaller than the last such, even multiplied by this", ge=1)
+    convergence_threshold: float | None = setting(None, "stop when the norm that convergence_norm names is below this at an evaluation; unset: never", gt=0)
+    convergence_norm: Literal["gradient", "update"] = setting("gradient", "norm of the gradient of the last optimizer step before clipping, or of the change of all weights since the last evaluation")
     eval_freq: int | None = setting(None, "mini-batches between evaluations; unset: each epoch", "mini-batches", ge=1)
     learning_rate: float = setting(0.001, "peak step size", gt=0)
     min_learning_rate: float = setting(0.0, "below which no schedule falls after warmup; must not be above learning_rate", ge=0)
@@ -151,7 +181,22 @@ class Train(Section):
     cycle_gamma: float = setting(0.5, 'by which "exp_range" shrinks the height of its cycles, the first one too', gt=0, le=1)
     decay: float = setting(0.2, 'share of the planned training over which "wsd" falls to min_learning_rate, at its end', gt=0, le=1)
     schedule_unit: Literal["batch", "epoch"] = setting("batch", 'what schedules count after warmup; with "epoch" the rate changes only every so many mini-batches as the first epoch has, and whole numbers for cooldown, step_every and cycle_steps are epochs')
+    z_loss: float = setting(0.0, "weight of the squared log of the softmax's denominator in the training objective, which keeps logits small", ge=0)
+    ema: float | None = setting(None, "decay of an exponential moving average of the weights, which is evaluated, too, and kept if it is better; unset: none", gt=0, lt=1)
+    init_from: str | None = setting(None, "run, or folder of a model, whose best weights training starts from; unset: weights are drawn at random")
     cb_freq: int = setting(1, "every how many mini-batches the training loss and the learning rate are logged", "mini-batches", ge=1)
+
+
+class Group(Section):
+    """Options of the weights that a pattern names; unset: as [optimizer] and [train]."""
+
+    match: str = setting("", 'pattern of names of weights, such as "layers.*.attention.*"; the first group that matches takes a weight')
+    learning_rate: float | None = setting(None, "peak step size", ge=0)
+    weight_decay: float | None = setting(None, "pull towards zero, whatever kind of weight it is", ge=0)
+    betas: tuple[Decay, Decay] | None = setting(None, "decay of the first and second moment")
+    eps: float | None = setting(None, "added to the denominator", gt=0)
+    momentum: float | None = setting(None, "share of the last step that is repeated", ge=0, lt=1)
+    rho: float | None = setting(None, "decay of the mean of squared gradients", ge=0, lt=1)
 
 
 class Optimizer(Section):
@@ -164,6 +209,8 @@ class Optimizer(Section):
     rho: float | None = setting(None, "decay of the mean of squared gradients (rmsprop, adadelta); unset: 0.9, adadelta 0.95", ge=0, lt=1)
     history: int | None = setting(None, "pairs of steps and changes of gradient that are remembered (bfgs); unset: 10", "pairs", ge=1)
     bfgs_warmup: int | None = setting(None, "first steps that only follow the gradient, and from which nothing is learnt about curvature (bfgs); unset: 10", "optimizer steps", ge=0)
+    options: Free = setting(FreeTable({}), "free table: arguments of an optimizer that is given as a class")
+    group: tuple[Group, ...] = ()
 
 
 class Checkpoint(Section):
@@ -190,6 +237,23 @@ class Chat(Section):
     system: str = setting("", "text, or a file of text, that opens the conversation")
 
 
+class Stage(Section):
+    """A part of the training with settings of its own; everything else stays."""
+
+    name: Name | None = setting(None, "name of the stage, by which flags and logs may call it; unset: its number")
+    epochs: int | None = setting(None, "how long it lasts; or set steps", "epochs", ge=1)
+    steps: int | None = setting(None, "how long it lasts; or set epochs", "optimizer steps", ge=1)
+    reset_optimizer: bool = setting(False, "begin with fresh moments rather than those of the stage before")
+    schedule: Literal["restart", "continue"] = setting("restart", "the learning rate's schedule begins anew, warmup included, or goes on as if the whole training had one")
+    changes: tuple[tuple[str, Any], ...] = ()
+
+
+class Plugins(Section):
+    """Code of others that settings may name."""
+
+    allow: tuple[str, ...] = setting((), "packages besides torch and slangmod from which classes may be imported")
+
+
 Size = Literal["tiny", "small", "medium", "large"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -214,6 +278,8 @@ class Settings(Section):
     optimizer: Optimizer = Optimizer()
     checkpoint: Checkpoint = Checkpoint()
     chat: Chat = Chat()
+    plugins: Plugins = Plugins()
+    stage: tuple[Stage, ...] = ()
     extra: Free = setting(FreeTable({}), "free table: tracked with the run, never read")
 
     def replace(self, **changes: Any) -> "Settings":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from slangmod.data.dataset import TokenDataset
-from slangmod.optim.schedules import Schedule
+from slangmod.settings.schedules import Schedule
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed

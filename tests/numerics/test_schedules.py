@@ -8,8 +8,8 @@ import torch
 from torch.optim import lr_scheduler
 
 from slangmod.errors import SettingsError
-from slangmod.optim.horizon import Horizon
-from slangmod.optim.schedules import (
+from slangmod.settings.horizon import Horizon
+from slangmod.settings.schedules import (
     SCHEDULES,
     build_schedule,
     cosine,

@@ -15,7 +15,6 @@ from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES
 from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
 from slangmod.optim.optimizers import OPTIMIZERS
-from slangmod.optim.schedules import SCHEDULES
 from slangmod.settings import Settings
 from slangmod.settings.catalog import catalog, tables
 from slangmod.settings.check import tree_of
@@ -23,6 +22,7 @@ from slangmod.settings.entries import Entry
 from slangmod.settings.explain import about, settings_named
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import LEAST_VOCAB
+from slangmod.settings.schedules import SCHEDULES
 from slangmod.settings.schema import json_schema
 from slangmod.text.cleaning import CLEANERS
 
@@ -90,7 +90,9 @@ def fits(shape, value):
     )
 
 
-@pytest.mark.parametrize("name", [name for name in catalog() if name != "extra"])
+@pytest.mark.parametrize(
+    "name", [name for name, known in catalog().items() if not known.free]
+)
 def test_what_a_setting_says_it_takes_is_what_it_takes(name):
     known = catalog()[name]
     for value in SAMPLES:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from slangmod.optim.horizon import Horizon
+from slangmod.settings.horizon import Horizon
 from slangmod.settings.sections import Settings, Train
 
 Schedule = Callable[[int], float]
