@@ -171,7 +171,11 @@ COMMANDS: dict[str, Command] = {
         help="all settings as TOML, each with its origin (alias: dry-run)",
         module="slangmod.commands.config",
         group="Settings",
-        flags=(Flag("--changed", SWITCH, "only what is not as by default"), JSON),
+        flags=(
+            Flag("--changed", SWITCH, "only what is not as by default"),
+            Flag("--derived", SWITCH, "derived values that need time or the data, too"),
+            JSON,
+        ),
         settings=(ALL,),
     ),
     "config explain": Command(

@@ -21,7 +21,8 @@ class Arguments:
     ``settings`` are names and texts of settings, in the order given; ``flags`` those of
     the actions' own; ``bare`` are names of flags without the value they need;
     ``family`` is the first word of actions of two, where the second is missing;
-    ``problems`` is what is wrong with any of it.
+    ``files`` and ``objects`` are what --toml and --settings name; ``problems`` is what
+    is wrong with any of it.
     """
 
     actions: list[str] = field(default_factory=list)
@@ -30,6 +31,7 @@ class Arguments:
     settings: list[tuple[str, str]] = field(default_factory=list)
     flags: dict[str, str | bool] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
     family: str = ""
     problems: list[str] = field(default_factory=list)
@@ -86,6 +88,8 @@ def _flag(
         text = rest.pop(0)
     if name == "toml":
         arguments.files.append(text)
+    elif name == "settings":
+        arguments.objects.append(text)
     elif own:
         arguments.flags[name] = text
     else:

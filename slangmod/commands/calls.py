@@ -5,12 +5,15 @@ from pathlib import Path
 
 from slangmod.commands import COMMANDS, WHICH_RUN, Command, own_flags
 from slangmod.commands.arguments import SWITCHES, Arguments
+from slangmod.commands.at_hand import data_at_hand
 from slangmod.commands.call import Call
+from slangmod.commands.objects import entries_of
 from slangmod.errors import SettingsError, UserError
-from slangmod.settings.catalog import catalog
-from slangmod.settings.entries import FREE, known_at
+from slangmod.settings.catalog import arrays, catalog
+from slangmod.settings.entries import Entry
 from slangmod.settings.literals import printable
 from slangmod.settings.load import resolve
+from slangmod.settings.places import known_at
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.suggest import alternatives, nearest, settings_near
 
@@ -31,7 +34,13 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     resolved = resolve()
     if all(command.resolves for command in commands):
         try:
-            resolved = resolve(_file(arguments, problems), settings, environment)
+            resolved = resolve(
+                _file(arguments, problems),
+                settings,
+                environment,
+                start=_object(arguments, problems),
+                at_hand=data_at_hand,
+            )
         except SettingsError as error:
             problems += error.problems
         problems += _bad_names(arguments.names[:-1])
@@ -55,6 +64,13 @@ def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
     )
 
 
+def _object(arguments: Arguments, problems: list[str]) -> list[Entry]:
+    """What the one object that --settings names has set, if any."""
+    if len(arguments.objects) + len(arguments.files) > 1:
+        problems.append("--settings: give one, and no --toml beside it")
+    return entries_of(arguments.objects[-1]) if arguments.objects else []
+
+
 def _file(arguments: Arguments, problems: list[str]) -> Path | None:
     """The one file of settings, if any."""
     if len(arguments.files) > 1:
@@ -63,7 +79,9 @@ def _file(arguments: Arguments, problems: list[str]) -> Path | None:
         )
     if arguments.files:
         return Path(arguments.files[-1])
-    wanted = all(COMMANDS[action].default_file for action in arguments.actions)
+    wanted = not arguments.objects and all(
+        COMMANDS[action].default_file for action in arguments.actions
+    )
     return Path(DEFAULT_FILE) if wanted and Path(DEFAULT_FILE).is_file() else None
 
 
@@ -74,14 +92,15 @@ def _known_flags(arguments: Arguments, problems: list[str]) -> list[tuple[str, s
     """
     for name in arguments.bare:
         known = known_at(tuple(name.replace("-", "_").split(".")))
-        if known is not None or name in (*own_flags(), "toml"):
+        if known is not None or name in (*own_flags(), "toml", "settings"):
             what = f": {known.expected()}" if known else ""
             problems.append(f"--{name}: needs a value{what}")
         else:
             problems.append(f"--{printable(name)}: unknown flag{_meant(name)}")
     settings = []
     for name, text in arguments.settings:
-        if "." in name or name.replace("-", "_") in (*catalog(), FREE):
+        top = (*catalog(), *(".".join(array) for array in arrays()))
+        if "." in name or name.replace("-", "_") in top:
             settings.append((name, text))
         else:
             problems.append(f"--{printable(name)}: unknown flag{_meant(name)}")
@@ -89,7 +108,7 @@ def _known_flags(arguments: Arguments, problems: list[str]) -> list[tuple[str, s
 
 
 def _meant(name: str) -> str:
-    flags = [*own_flags(), *SWITCHES, "toml"]
+    flags = [*own_flags(), *SWITCHES, "toml", "settings"]
     near = nearest(name, flags, 0.75) or settings_near(name.replace("-", "_"))
     return f"; did you mean {alternatives(f'--{one}' for one in near)}?" if near else ""
 
@@ -103,6 +122,7 @@ def _unheeded(
     """Flags that an action would not heed, which must be a mistake."""
     if not command.resolves:
         names = [name for name, _ in settings] + ["toml"] * len(arguments.files)
+        names += ["settings"] * len(arguments.objects)
         reason = f"{action} reads only the files that it names; leave it out"
     elif command.on_runs:
         names = [n for n, _ in settings if n.replace("-", "_") not in WHICH_RUN]

@@ -8,15 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slangmod.commands import ALL, COMMANDS
+from slangmod.commands.at_hand import data_at_hand
 from slangmod.commands.call import Call
 from slangmod.errors import SettingsError, UserError
-from slangmod.settings.catalog import Key, Known
+from slangmod.settings.catalog import Key
+from slangmod.settings.course import nothing_at_hand
+from slangmod.settings.derived import derived_values
 from slangmod.settings.example import example
-from slangmod.settings.explain import about, explained, settings_named
+from slangmod.settings.explain import Topic, about, explained, settings_named
 from slangmod.settings.free import thawed
 from slangmod.settings.literals import brief, dotted
 from slangmod.settings.load import resolve
 from slangmod.settings.resolved import Resolved
+from slangmod.settings.run import may_change
 from slangmod.settings.schema import json_schema
 from slangmod.settings.show import changed_values, show
 from slangmod.settings.values import plain, values_of
@@ -34,16 +39,20 @@ def run(call: Call) -> None:
 
 def show_settings(call: Call) -> None:
     """Print all settings as TOML with their origins, or as JSON."""
-    changed = bool(call.flags.get("changed"))
+    changed, costly = bool(call.flags.get("changed")), bool(call.flags.get("derived"))
+    at_hand = data_at_hand if costly else nothing_at_hand
     if call.flags.get("json"):
-        print_json((changed_values if changed else plain)(call.settings))
+        values = (changed_values if changed else plain)(call.settings)
+        if costly:
+            values["derived"] = derived_values(call.settings, at_hand)
+        print_json(values)
     else:
-        say(show(call.resolved, changed=changed))
+        say(show(call.resolved, changed=changed, derived=costly, at_hand=at_hand))
 
 
 def explain(call: Call) -> None:
     """Print all there is to say about each setting that is named."""
-    wanted: list[Known] = []
+    wanted: list[Topic] = []
     problems: list[str] = []
     for word in call.words:
         try:
@@ -54,10 +63,20 @@ def explain(call: Call) -> None:
         problems.append("config explain: name a setting, such as train.patience")
     if problems:
         raise UserError(*problems)
+    facts = [about(topic, call.resolved, users) for topic in wanted]
     if call.flags.get("json"):
-        print_json([about(known, call.resolved) for known in wanted])
+        print_json(facts)
     else:
-        say("\n".join(explained(known, call.resolved) for known in wanted))
+        say("\n".join(map(explained, facts)))
+
+
+def users(path: Key) -> str:
+    """The actions that obey the setting at ``path``."""
+    return ", ".join(
+        name
+        for name, command in COMMANDS.items()
+        if ALL not in command.settings and may_change(path, command.settings)
+    )
 
 
 def diff(call: Call) -> None:

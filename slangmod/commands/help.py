@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 USAGE = "slangmod ACTION [ACTION ...] [--toml FILE] [--name NAME] [--SECTION.KEY VALUE]"
 COMMON = (
     ("--toml FILE", "read settings from FILE; default: slangmod.toml, if it is here"),
+    ("--settings MODULE:NAME", "or take them from a Settings object in Python"),
     ("--SECTION.KEY VALUE", "override a setting; --KEY VALUE for those of no section"),
     ("--help", "this text; after an action its settings too"),
     ("--version", "the version"),

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from slangmod.data.order import draw_offset, shuffled
-from slangmod.data.rows import ConcatRows, PaddedRows, Rows
+from slangmod.data.rows import Rows, rows_of
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.data.stream import MappedArray
-from slangmod.data.windows import stride_of
 from slangmod.errors import DataError
 from slangmod.settings.sections import Settings
 
@@ -136,12 +135,7 @@ def dataset_of(
             f"the {split} split holds {len(tokens)} tokens: at least 2 are needed; "
             "add text and repeat `slangmod clean tokenize encode`"
         )
-    stride = stride_of(data.seq_len, data.overlap if training else 0)
-    rows: Rows = (
-        ConcatRows(len(tokens), data.seq_len, stride)
-        if data.packing == "concat"
-        else PaddedRows(encodings.document_ends(split), data.seq_len, stride)
-    )
+    rows = rows_of(encodings, data, split, training=training)
     if not rows.count(0):
         raise DataError(f"no document of the {split} split has a token to predict")
     return TokenDataset(

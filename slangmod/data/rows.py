@@ -7,11 +7,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from slangmod.data.shards import Encodings
 from slangmod.data.windows import (
     count_rows,
     document_offsets,
     stream_offset,
+    stride_of,
 )
+from slangmod.settings.sections import Data
 
 Integers = NDArray[np.int64]
 
@@ -79,3 +82,12 @@ def _rows_until(rows: PaddedRows, offset: int) -> Integers:
     tokens = np.diff(rows.ends, prepend=0)
     tokens = tokens - document_offsets(offset, tokens, rows.seq_len)
     return np.cumsum(count_rows(tokens, rows.seq_len, rows.stride))
+
+
+def rows_of(encodings: Encodings, data: Data, split: str, *, training: bool) -> Rows:
+    """The rows of ``split`` as ``data`` cuts them; only those to learn from overlap."""
+    stride = stride_of(data.seq_len, data.overlap if training else 0)
+    if data.packing == "pad":
+        return PaddedRows(encodings.document_ends(split), data.seq_len, stride)
+    size = sum(shard.tokens for shard in encodings.manifest.splits[split].shards)
+    return ConcatRows(size, data.seq_len, stride)

@@ -6,19 +6,23 @@ hides it. pydantic decides; what it says is put into words here.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
 
-from slangmod.settings import suggest
+from slangmod.settings import expressions, suggest
 from slangmod.settings.aliases import our_word
-from slangmod.settings.catalog import Key, Known, catalog, tables
-from slangmod.settings.entries import Entry, known_at, toml_value
+from slangmod.settings.catalog import Key, Known, arrays, catalog
+from slangmod.settings.entries import Entry, toml_value
+from slangmod.settings.expressions import FaultError
 from slangmod.settings.free import SCALARS, frozen
 from slangmod.settings.literals import NONE, literal
+from slangmod.settings.places import Tables, known_at, opens, place_of
 from slangmod.settings.scan import DEEPEST, LONGEST_KEY
-from slangmod.settings.sections import Settings
+from slangmod.settings.sections import Section, Settings
+from slangmod.settings.stages import refusal
 from slangmod.settings.values import is_at, put
 
 MOST = 50
@@ -29,7 +33,11 @@ WHOLE = range(-(2**63), 2**63)
 
 
 def checked(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """The entries of one source that are sound, and what is wrong with the others."""
+    """The entries of one source that are sound, and what is wrong with the others.
+
+    Of an expression only the syntax is looked at: what it comes to is checked by
+    ``amiss`` once it is known.
+    """
     found: dict[Key, str] = {}
     sound: list[Entry] = []
     for entry in entries:
@@ -38,10 +46,23 @@ def checked(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         else:
             sound.append(_normal(entry))
     tree = tree_of(sound)
-    sound = [entry for entry in sound if is_at(tree, entry.path, entry.value)]
-    found |= _refused(tree, sound)
+    sound = [e for e in sound if is_tables(e) or is_at(tree, e.path, e.value)]
+    found |= _refused([e for e in sound if not (is_tables(e) or e.is_computed)])
     problems = [found[entry.path] for entry in entries if entry.path in found]
     return [entry for entry in sound if entry.path not in found], problems
+
+
+def amiss(entry: Entry) -> str:
+    """What is wrong with the value of one entry; empty if nothing."""
+    problem = _beyond_toml(entry.value, len(entry.path))
+    if problem:
+        return f"{entry.subject()}: {problem}"
+    return next(iter(_refused([entry]).values()), "")
+
+
+def is_tables(entry: Entry) -> bool:
+    """Whether the entry says how many tables an array has."""
+    return isinstance(entry.value, Tables)
 
 
 def abridged(problems: Iterable[str]) -> tuple[str, ...]:
@@ -55,7 +76,8 @@ def tree_of(entries: Iterable[Entry]) -> dict[str, Any]:
     """Nested tables with the values of ``entries``; of those that clash the last."""
     tree: dict[str, Any] = {}
     for entry in entries:
-        put(tree, entry.path, entry.value)
+        if not is_tables(entry):
+            put(tree, entry.path, entry.value)
     return tree
 
 
@@ -65,18 +87,39 @@ def _at_first_sight(entry: Entry, near: bool) -> str:
     ``near``: whether to look for a name that may have been meant (it takes time).
     """
     known = known_at(entry.path)
-    if known is None and entry.path in tables() and not isinstance(entry.value, dict):
-        some = next(n for n in catalog() if n.startswith(f"{'.'.join(entry.path)}."))
-        return f"{entry.subject()}: is a section; set what is in it, such as {some}"
+    if entry.path in arrays():
+        name = entry.name
+        form = f"is an array of tables: write [[{name}]], or {name} = [{{...}}]"
+        return "" if is_tables(entry) else f"{entry.subject()}: {form}"
+    if known is None and opens(entry.path) and not isinstance(entry.value, dict):
+        return f"{entry.subject()}: is a section; set what is in it{_such_as(entry)}"
     if known is None:
         message = suggest.unknown(entry.path, isinstance(entry.value, Mapping), near)
         return f"{entry.place}: {message}" if entry.place else message
+    place = place_of(entry.path)
+    is_change = place.table and place.section is Settings
+    if is_change and (reason := refusal(".".join(place.rest))):
+        return f"{entry.subject()}: {reason}"
+    if entry.is_computed:
+        try:
+            expressions.parsed(entry.value[1:])
+        except FaultError as fault:
+            return f"{entry.subject()}: {fault}"
     if len(entry.path) > DEEPEST:
         return f"{entry.subject()}: is nested deeper than {DEEPEST} tables"
     if any(len(part) > LONGEST_KEY for part in entry.path):
         return f"{entry.subject()}: has a key of more than {LONGEST_KEY} characters"
     problem = _beyond_toml(entry.value, len(entry.path), unset=not known.free)
     return f"{entry.subject()}: {problem}" if problem else ""
+
+
+def _such_as(entry: Entry) -> str:
+    """A setting that stands in the section that somebody set, as a hint."""
+    place = place_of(entry.path)
+    above = ".".join(place.rest)
+    inside = (n for n in catalog(place.section) if not above or n.startswith(above))
+    some = next(inside, "")
+    return f", such as {'.'.join((*place.table, some))}" if some else ""
 
 
 def _beyond_toml(value: Any, depth: int, unset: bool = False) -> str:
@@ -109,30 +152,47 @@ def _normal(entry: Entry) -> Entry:
     known = known_at(entry.path)
     if known and known.optional and entry.value in (None, NONE):
         return replace(entry, value=None)
-    if entry.value is None:
+    if entry.value is None or is_tables(entry):
         return entry
     value = our_word(entry.name, entry.value, known.words if known else ())
     return replace(entry, value=frozen(value))
 
 
-def _refused(tree: dict[str, Any], entries: Sequence[Entry]) -> dict[Key, str]:
+def _refused(entries: Iterable[Entry]) -> dict[Key, str]:
     """What pydantic refuses, in our words, by path; one problem for each entry."""
-    by_path = {entry.path: entry for entry in entries}
-    try:
-        Settings.model_validate(tree)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        locations = [tuple(one["loc"]) for one in found]
-    else:
-        return {}
+
+    def scope(entry: Entry) -> tuple[Key, str]:
+        place = place_of(entry.path)
+        return place.table, place.section.__name__
+
     problems: dict[Key, str] = {}
-    for location in locations:
-        for end in range(1, len(location) + 1):
-            path = tuple(map(str, location[:end]))
-            if entry := by_path.get(path):
-                problem = wrong(catalog()[entry.name], entry.value)
-                problems.setdefault(path, f"{entry.subject()}: {problem}")
+    for _, members in groupby(sorted(entries, key=scope), key=scope):
+        group = list(members)
+        place = place_of(group[0].path)
+        end = len(place.table)
+        by_path = {entry.path[end:]: entry for entry in group}
+        for path in _refused_of(place.section, by_path):
+            entry = by_path[path]
+            known = known_at(entry.path)
+            assert known is not None  # what is not known has been told of before
+            problem = f"{entry.subject()}: {wrong(known, entry.value)}"
+            problems.setdefault(entry.path, problem)
     return problems
+
+
+def _refused_of(section: type[Section], by_path: Mapping[Key, Entry]) -> Iterable[Key]:
+    """The paths of ``by_path`` whose values ``section`` refuses."""
+    tree: dict[str, Any] = {}
+    for path, entry in by_path.items():
+        put(tree, path, entry.value)
+    try:
+        section.model_validate(tree)
+    except ValidationError as error:
+        for one in error.errors(include_url=False, include_context=False):
+            location = tuple(map(str, one["loc"]))
+            for end in range(1, len(location) + 1):
+                if location[:end] in by_path:
+                    yield location[:end]
 
 
 def wrong(known: Known, value: Any) -> str:

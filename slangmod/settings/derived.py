@@ -7,8 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from slangmod.errors import SettingsError
+from slangmod.settings.course import (
+    AtHand,
+    course_of,
+    nothing_at_hand,
+    rates_of,
+)
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.settings.tensors import count_parameters
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds in each unit of a duration."""
@@ -32,43 +40,96 @@ def overlap_tokens(seq_len: int, overlap: float) -> int:
     return round(seq_len * overlap) if overlap < 1 else int(overlap)
 
 
-def effective_batch_size(settings: Settings) -> int:
+DEVICES = 1
+"""Devices that share the work of a run."""
+
+
+def effective_batch_size(settings: Settings, _: AtHand = nothing_at_hand) -> int:
     """Sequences that one step of the optimizer learns from."""
     return settings.train.batch_size * settings.train.step_freq
 
 
-def tokens_per_step(settings: Settings) -> int:
+def tokens_per_step(settings: Settings, _: AtHand = nothing_at_hand) -> int:
     """Target tokens that one step of the optimizer learns from, at most."""
     return effective_batch_size(settings) * settings.data.seq_len
 
 
-def head_width(settings: Settings) -> int:
+def batch_size_per_device(settings: Settings, _: AtHand = nothing_at_hand) -> int:
+    """Sequences of a mini-batch that each device works on."""
+    return settings.train.batch_size // DEVICES
+
+
+def lr_schedule(settings: Settings, at_hand: AtHand) -> tuple[float, ...]:
+    """The learning rate of each optimizer step of the planned training."""
+    return rates_of(settings, at_hand(settings))
+
+
+def steps_per_epoch(settings: Settings, at_hand: AtHand) -> int:
+    """Optimizer steps of the first epoch."""
+    data = at_hand(settings)
+    if data is None:
+        raise SettingsError("the data are not at hand; run `slangmod encode` first")
+    return -(-data.batches_in(settings, 1) // settings.train.step_freq)
+
+
+def total_steps(settings: Settings, at_hand: AtHand) -> int:
+    """Optimizer steps of the planned training."""
+    return sum(len(leg.starts) for leg in course_of(settings, at_hand(settings)))
+
+
+def n_parameters(settings: Settings, at_hand: AtHand) -> int:
+    """Numbers that the model learns; before there are data, with ``tokens.vocab``."""
+    data = at_hand(settings)
+    vocab = settings.tokens.vocab if data is None else data.vocab
+    return count_parameters(settings.model, vocab)
+
+
+def head_width(settings: Settings, _: AtHand = nothing_at_hand) -> int:
     """Features of each attention head."""
     return settings.model.dim // settings.model.n_heads
 
 
-def tokenizer_file(settings: Settings) -> str:
+def tokenizer_file(settings: Settings, _: AtHand = nothing_at_hand) -> str:
     """Where the tokenizer is."""
     return str(tokenizer_path(settings))
 
 
 @dataclass(frozen=True)
 class Derived:
-    """How a value is computed, how that is said, and from which settings."""
+    """How a value is computed, how that is said, and from which settings.
 
-    compute: Callable[[Settings], Any]
+    ``inputs`` are settings or sections. ``costly``: needs the data or much time, so
+    that it is computed and shown only where somebody asks for it.
+    """
+
+    compute: Callable[[Settings, AtHand], Any]
     formula: str
     inputs: tuple[str, ...]
+    costly: bool = False
 
+    @property
+    def to_set(self) -> tuple[str, ...]:
+        """What to set for another value: settings, or sections as ``[train]``."""
+        return tuple(one if "." in one else f"[{one}]" for one in self.inputs[:3])
+
+
+COURSE = ("train", "data", "stage", "files", "tokens", "workdir", "seed")
+"""What the course of a training depends on."""
 
 DERIVED = {
     "files.tokenizer_file": Derived(
         tokenizer_file,
         "files.tokenizer, or a hash of [tokens]",
-        ("files.tokenizer", "workdir"),
+        ("files.tokenizer", "workdir", "tokens"),
     ),
     "model.head_width": Derived(
         head_width, "dim / n_heads", ("model.dim", "model.n_heads")
+    ),
+    "model.n_parameters": Derived(
+        n_parameters,
+        "all weights of [model], with the vocabulary of the data or tokens.vocab",
+        ("model", "tokens", "files", "workdir"),
+        costly=True,
     ),
     "train.effective_batch_size": Derived(
         effective_batch_size,
@@ -80,4 +141,36 @@ DERIVED = {
         "batch_size * step_freq * data.seq_len",
         ("train.batch_size", "train.step_freq", "data.seq_len"),
     ),
+    "train.batch_size_per_device": Derived(
+        batch_size_per_device, "batch_size / devices", ("train.batch_size",)
+    ),
+    "train.lr_schedule": Derived(
+        lr_schedule,
+        "the rate of each optimizer step, by scaling, warmup, learning_rate",
+        COURSE,
+        costly=True,
+    ),
+    "train.steps_per_epoch": Derived(
+        steps_per_epoch,
+        "mini-batches of the first epoch / step_freq",
+        COURSE,
+        costly=True,
+    ),
+    "train.total_steps": Derived(
+        total_steps,
+        "steps until max_epochs or max_steps",
+        COURSE,
+        costly=True,
+    ),
 }
+
+
+def derived_values(settings: Settings, at_hand: AtHand) -> dict[str, Any]:
+    """All derived values by dotted name; None for what cannot be computed yet."""
+    values: dict[str, Any] = {}
+    for name, derived in DERIVED.items():
+        try:
+            values[name] = derived.compute(settings, at_hand)
+        except SettingsError:
+            values[name] = None
+    return values

@@ -6,20 +6,28 @@ asks where a value came from except to say so.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tomli
 
-from slangmod.settings.catalog import Key, Known, catalog, tables
+from slangmod.settings.catalog import Key, arrays, free_tables
 from slangmod.settings.literals import NONE, brief, dotted, printable, short
-from slangmod.settings.scan import DEEPEST
+from slangmod.settings.places import (
+    Tables,
+    free_table,
+    is_tables,
+    known_at,
+    opens,
+)
+from slangmod.settings.sections import Section
+from slangmod.settings.values import table_of
 
 PREFIX = "SLM_"
 """Variables of the environment that begin with this are settings."""
 
-FREE = "extra"
-"""The table below which any name may stand."""
+COMPUTED = "="
+"""What a value that is an expression over settings begins with."""
 
 
 @dataclass(frozen=True)
@@ -28,34 +36,45 @@ class Entry:
 
     ``place`` is ``config.toml:7``, a flag, a variable, or empty for Python. ``named``
     says that the place names the setting already, as flags and variables do.
+    ``expression`` is what a value was computed from, where it was.
     """
 
     path: Key
     value: Any
     place: str
     named: bool = False
+    expression: str = ""
 
     @property
     def name(self) -> str:
         """The dotted name."""
         return dotted(self.path)
 
+    @property
+    def is_computed(self) -> bool:
+        """Whether the value is an expression; text settings take it as typed."""
+        is_text = isinstance(self.value, str) and self.value.startswith(COMPUTED)
+        known = known_at(self.path) if is_text else None
+        return known is not None and not known.holds_text
+
+    def at(self, path: Key) -> "Entry":
+        """The same entry for another name."""
+        return replace(self, path=path)
+
     def subject(self) -> str:
         """What an error begins with: ``config.toml:7: train.patience = 1``."""
+        value = brief(self.value)
+        if self.expression:
+            value = f"{brief(self.expression)}, which is {value}"
         if self.named:
-            return f"{self.place} = {brief(self.value)}"
+            return f"{self.place} = {value}"
         where = f"{self.place}: " if self.place else ""
-        return f"{where}{short(self.name)} = {brief(self.value)}"
+        return f"{where}{short(self.name)} = {value}"
 
     def origin(self) -> str:
         """Where it was set, in words."""
-        return self.place or "Python"
-
-
-def known_at(path: Key) -> Known | None:
-    """The setting at ``path``; for all that stands in the free table, that table."""
-    known = catalog().get(FREE if path[0] == FREE else ".".join(path))
-    return known if known and path[: len(known.path)] == known.path else None
+        computed = f' "{printable(self.expression)}"' if self.expression else ""
+        return (self.place or "Python") + computed
 
 
 def of_table(
@@ -70,9 +89,13 @@ def of_table(
 
 def _leaves(path: Key, value: Any) -> Iterator[tuple[Key, Any]]:
     """The values in ``value``, tables opened where there may be settings in them."""
-    is_free = path[:1] == (FREE,) and len(path) <= DEEPEST
-    if isinstance(value, Mapping) and (path in tables() or is_free):
-        if not value and len(path) > 1 and is_free:
+    if isinstance(value, Section):
+        value = table_of(value)
+    if path in arrays() and is_tables(value):
+        yield path, Tables(len(value))
+        value = {str(number): table for number, table in enumerate(value, start=1)}
+    if isinstance(value, Mapping) and opens(path):
+        if not value and free_table(path) and path not in free_tables():
             yield path, value
         for name, item in value.items():
             yield from _leaves((*path, str(name)), item)
@@ -121,9 +144,9 @@ def of_python(values: Mapping[str, Any]) -> list[Entry]:
 def _path(name: str) -> Key:
     """The path that a flag names; ``-`` is as good as ``_`` outside the free table."""
     first, *others = name.split(".")
-    if first == FREE:
-        return (first, *others)
-    return tuple(part.replace("-", "_") for part in (first, *others))
+    path = tuple(part.replace("-", "_") for part in (first, *others))
+    free = free_table(path)
+    return (*free, *[first, *others][len(free) :]) if free else path
 
 
 def _read(path: Key, text: str) -> Any:

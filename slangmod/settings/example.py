@@ -5,7 +5,7 @@ python -m slangmod.settings.example > config.example.toml
 
 from textwrap import wrap
 
-from slangmod.settings.catalog import Key, Known, catalog, tables
+from slangmod.settings.catalog import Key, Known, arrays, catalog, tables
 from slangmod.settings.literals import literal
 
 HEAD = """\
@@ -31,8 +31,19 @@ def example() -> str:
             section = table
             parts.append(_title(table))
         if not known.free:
-            parts.append(_setting(known))
+            parts.append(_setting(known, known.path[-1]))
+    parts += map(_array, arrays())
     return "\n".join(parts)
+
+
+def _array(array: Key) -> str:
+    """One table of an array, as a comment: there are none by default."""
+    section = arrays()[array]
+    lines = [f"\n# {section.__doc__}"]
+    lines.append(f"# [[{'.'.join(array)}]]")
+    for known in catalog(section).values():
+        lines += [f"# {line}" for line in _setting(known, known.name).splitlines()]
+    return "\n".join(lines)
 
 
 def _title(table: Key) -> str:
@@ -43,7 +54,7 @@ def _title(table: Key) -> str:
     return f"\n# {about}\n[{'.'.join(table)}]"
 
 
-def _setting(known: Known) -> str:
+def _setting(known: Known, name: str) -> str:
     """The meaning as a comment, then the assignment."""
     unit = f" [{known.unit}]" if known.unit else ""
     limits = known.range_in_words()
@@ -51,4 +62,4 @@ def _setting(known: Known) -> str:
     parts = [known.meaning + unit, f"one of {words}" if words else "", limits]
     text = "; ".join(filter(None, parts))
     lines = wrap(text, WIDTH, initial_indent="# ", subsequent_indent="#   ")
-    return "\n".join([*lines, f"{known.path[-1]} = {literal(known.default)}"])
+    return "\n".join([*lines, f"{name} = {literal(known.default)}"])

@@ -8,17 +8,19 @@ from typing import Any
 
 from slangmod.errors import SettingsError
 from slangmod.settings import entries as sources
-from slangmod.settings.catalog import Key
-from slangmod.settings.check import abridged, checked, tree_of
-from slangmod.settings.entries import FREE, Entry
-from slangmod.settings.layers import BASE, Layers, stack
+from slangmod.settings.catalog import Key, free_tables
+from slangmod.settings.check import abridged, amiss, checked
+from slangmod.settings.computing import computed
+from slangmod.settings.course import AtHand, nothing_at_hand
+from slangmod.settings.entries import Entry
+from slangmod.settings.layers import Layers, stack
 from slangmod.settings.literals import brief
+from slangmod.settings.merging import contradicted, numbered, settings_from
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import Clash, clashes
 from slangmod.settings.sections import Settings
-from slangmod.settings.values import value_at, values_of
-
-History = dict[Key, tuple[Entry, ...]]
+from slangmod.settings.totals import totals_of
+from slangmod.settings.values import counts_of, value_at, values_of
 
 ON_LOADING = ("size", "base")
 """Settings that say where others come from: they act when settings are loaded."""
@@ -41,14 +43,20 @@ def resolve(
     file: str | Path | None = None,
     flags: Sequence[tuple[str, str]] = (),
     environment: Mapping[str, str] | None = None,
+    *,
+    start: Sequence[Entry] = (),
+    at_hand: AtHand = nothing_at_hand,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
     A flag is a name without dashes and the text of its value; the last of a name wins.
+    ``start`` stands above ``file`` and below all else. ``at_hand`` tells expressions of
+    the data.
     Raises SettingsError with every problem there is.
     """
     variables = sources.of_environment(environment or {})
-    return _resolved(stack(file, [variables, sources.of_flags(flags)]))
+    stronger = [list(start), variables, sources.of_flags(flags)]
+    return _resolved(stack(file, stronger), at_hand)
 
 
 def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -64,59 +72,42 @@ def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     ]
     if problems:
         raise SettingsError(*problems)
+    new = sources.of_python(changes)
+    emptied = [path for path in free_tables() if ".".join(path) in changes]
     kept = [
         Entry(path, value, "")
-        for path, value in values_of(settings)
-        if not (path[0] == FREE and FREE in changes)
+        for path, value in [*counts_of(settings), *values_of(settings)]
+        if not any(path[: len(free)] == free for free in emptied)
     ]
-    return _resolved(Layers([kept, sources.of_python(changes)])).settings
+    # The totals of arrays are made anew from the tables there are then.
+    totals = [tuple(name.split(".")) for name in totals_of(settings)]
+    kept = [entry for entry in kept if entry.path not in totals]
+    return _resolved(Layers([kept, new])).settings
 
 
-def _resolved(layers: Layers) -> Resolved:
+def _resolved(layers: Layers, at_hand: AtHand = nothing_at_hand) -> Resolved:
     """The layers put on top of each other, or SettingsError with all problems."""
     problems = list(layers.problems)
     sound: list[list[Entry]] = []
     bad: set[Key] = set()
-    for entries in layers.entries:
+    for entries in numbered(layers.entries, problems):
         good, found = checked(entries)
         problems += found
         sound.append(good)
         bad |= {one.path for one in entries} - {one.path for one in good}
-    resolved = _merged(sound)
+    history, faults = computed(sound, at_hand, amiss)
+    settings = settings_from(history)
+    rank = {one.path: nr for nr, entries in enumerate(sound) for one in entries}
+    problems += [*faults, *contradicted(history, settings, rank)]
+    resolved = Resolved(settings, history)
     # Where a file is missing or a value is wrong, a clash may be no clash.
-    if not layers.problems:
-        rank = {one.path: nr for nr, entries in enumerate(sound) for one in entries}
+    if not layers.problems and not faults:
         for clash in clashes(resolved.settings):
             if bad.isdisjoint(map(_key, clash.keys)):
                 problems.append(_told(clash, resolved, rank))
     if problems:
         raise SettingsError(*abridged(problems))
     return resolved
-
-
-def _merged(layers: Sequence[list[Entry]]) -> Resolved:
-    """Sound layers, weakest first, as settings with a history."""
-    history: History = {}
-    for entries in layers:
-        history = _make_room(history, {e.path for e in entries if e.path[0] == FREE})
-        for entry in entries:
-            history[entry.path] = (entry, *history.get(entry.path, ()))
-    strongest = [found[0] for path, found in history.items() if path != BASE]
-    return Resolved(Settings.model_validate(tree_of(strongest)), history)
-
-
-def _make_room(history: History, free: set[Key]) -> History:
-    """``history`` without values of the free table that ``free`` makes impossible.
-
-    A value replaces a table of its name, and a table a value.
-    """
-    tables = {path[:end] for path in free for end in range(2, len(path))}
-    return {
-        path: entries
-        for path, entries in history.items()
-        if path not in tables
-        and free.isdisjoint(path[:end] for end in range(2, len(path)))
-    }
 
 
 def _key(name: str) -> Key:

@@ -10,7 +10,8 @@ from slangmod.settings.catalog import Key
 from slangmod.settings.entries import Entry, of_python
 from slangmod.settings.literals import brief
 from slangmod.settings.sections import Settings
-from slangmod.settings.values import value_at, values_of
+from slangmod.settings.totals import totals_of
+from slangmod.settings.values import counts_of, value_at, values_of
 
 DEFAULT = "default"
 PRESET = "preset:"
@@ -31,15 +32,19 @@ class Resolved:
     history: Mapping[Key, tuple[Entry, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Resolved":
-        """Settings that were made in Python: what is not default came from there."""
+    def of(cls, settings: Settings, place: str = "") -> "Resolved":
+        """Settings that were made in Python: what is not default came from there.
+
+        ``place`` says where exactly.
+        """
         default = Settings()
+        totals = totals_of(settings)
         return cls(
             settings,
             {
-                path: (Entry(path, value, ""),)
-                for path, value in values_of(settings)
-                if value != value_at(default, path)
+                path: (Entry(path, value, place),)
+                for path, value in [*counts_of(settings), *values_of(settings)]
+                if value != value_at(default, path) and ".".join(path) not in totals
             },
         )
 

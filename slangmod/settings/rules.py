@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from slangmod.files import ASIDE
 from slangmod.settings.derived import overlap_tokens, seconds_of
-from slangmod.settings.sections import Settings
+from slangmod.settings.sections import Settings, Stage
+from slangmod.settings.stages import stages_of
 
 LEAST_VOCAB = {"bpe": 257, "unigram": 257, "wordpiece": 513, "byte": 0}
 """The smallest vocabulary that can spell any text, with the end symbol: all 256 bytes,
@@ -48,8 +49,19 @@ Rule = Callable[[Settings], Iterator[Clash]]
 
 
 def clashes(settings: Settings) -> list[Clash]:
-    """All clashes there are in ``settings``."""
-    return [clash for rule in RULES for clash in rule(settings)]
+    """All clashes there are in ``settings``, and in each stage by what it changes."""
+    found = [clash for rule in RULES for clash in rule(settings)]
+    for plan, stage in zip(stages_of(settings), settings.stage, strict=False):
+        changes = [name for name, _ in stage.changes]
+        for rule in RULES:
+            for clash in rule(plan.settings):
+                if not set(changes).isdisjoint(clash.keys):
+                    keys = (
+                        f"stage.{plan.number}.{key}" if key in changes else key
+                        for key in clash.keys
+                    )
+                    found.append(Clash(tuple(keys), clash.reason))
+    return found
 
 
 def heads_divide_width(settings: Settings) -> Iterator[Clash]:
@@ -209,7 +221,51 @@ def paths_are_paths(settings: Settings) -> Iterator[Clash]:
             yield Clash((key,), 'must be a path; "." is the current folder')
 
 
+def stages_have_a_length(settings: Settings) -> Iterator[Clash]:
+    """A stage lasts so many epochs or so many steps, and its name is its own."""
+    names: list[str] = []
+    for number, stage in enumerate(settings.stage, start=1):
+        table = f"stage.{number}"
+        if (stage.epochs is None) == (stage.steps is None):
+            yield Clash(
+                (f"{table}.epochs", f"{table}.steps"),
+                f"set either epochs or steps of stage {number}",
+            )
+        name = stage.name or ""
+        if name in names or name.isdecimal() or name in Stage.model_fields:
+            reason = "choose a word that is no number and that no other stage has"
+            yield Clash((f"{table}.name",), reason)
+        names += [name] * bool(name)
+
+
+def optimizers_begin_afresh(settings: Settings) -> Iterator[Clash]:
+    """No optimizer can go on with the moments of another."""
+    before = settings.train.optimizer
+    for plan in stages_of(settings):
+        now = plan.settings.train.optimizer
+        if plan.number > 1 and now != before and not plan.reset_optimizer:
+            yield Clash(
+                (f"stage.{plan.number}.reset_optimizer", "train.optimizer"),
+                f"stage {plan.number} goes from {before} to {now}, which needs "
+                "reset_optimizer = true",
+            )
+        before = now
+
+
+def groups_match_something(settings: Settings) -> Iterator[Clash]:
+    """A group of weights says which."""
+    for number, group in enumerate(settings.optimizer.group, start=1):
+        if not group.match:
+            yield Clash(
+                (f"optimizer.group.{number}.match",),
+                'give a pattern of names of weights, such as "layers.*.attention.*"',
+            )
+
+
 RULES: tuple[Rule, ...] = (
+    stages_have_a_length,
+    optimizers_begin_afresh,
+    groups_match_something,
     heads_divide_width,
     rotary_turns_pairs,
     row_fits_context,

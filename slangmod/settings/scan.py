@@ -68,6 +68,8 @@ class _Walk:
     line: int = 1
     counted: int = 0
     found: Lines = field(default_factory=lambda: Lines({}, {}))
+    tables: dict[Key, int] = field(default_factory=dict)
+    """how many tables each array of tables has so far"""
 
     def line_here(self) -> int:
         """The line of the place where the walk is (counted on from the last one)."""
@@ -102,8 +104,9 @@ class _Walk:
 def lines_of(text: str) -> Lines:
     """The line at which each key and each table of ``text`` is set.
 
-    Of an array of tables the keys of all its tables count as one. Raises LimitError
-    for too deep a nesting, too long a key or too long a number.
+    The tables of an array, and the items of a list, are numbered from 1, as in
+    ``("stage", "2", "name")``. Raises LimitError for too deep a nesting, too long a key
+    or too long a number.
     """
     walk = _Walk(text.replace("\r\n", "\n"))
     with suppress(_NotTomlError):
@@ -120,17 +123,32 @@ def _statements(walk: _Walk) -> None:
         elif walk.take("["):
             table = _header(walk, "]")
         else:
-            _pair(walk, table, depth=0)
+            _pair(walk, table)
         walk.skip(_BLANK)
 
 
 def _header(walk: _Walk, end: str) -> Key:
     line = walk.line_here()
     walk.skip(_SPACE)
-    path = _key(walk)
+    path = _numbered(walk, _key(walk), is_array=end == "]]")
     walk.need(end)
     _set(walk, path, line)
     return path
+
+
+def _numbered(walk: _Walk, path: Key, is_array: bool) -> Key:
+    """``path`` with the number of the last table of each array on its way.
+
+    ``is_array``: another table of the array at the end of it begins.
+    """
+    full: Key = ()
+    for end, part in enumerate(path, start=1):
+        full += (part,)
+        if is_array and end == len(path):
+            walk.tables[full] = walk.tables.get(full, 0) + 1
+        if full in walk.tables:
+            full += (str(walk.tables[full]),)
+    return full
 
 
 def _set(walk: _Walk, path: Key, line: int) -> None:
@@ -140,14 +158,14 @@ def _set(walk: _Walk, path: Key, line: int) -> None:
         walk.found.first.setdefault(path[:end], line)
 
 
-def _pair(walk: _Walk, table: Key, depth: int) -> None:
-    """``key = value``, in ``table``, inside ``depth`` brackets."""
+def _pair(walk: _Walk, table: Key) -> None:
+    """``key = value``, in ``table``."""
     line = walk.line_here()
     path = table + _key(walk, len(table))
     _set(walk, path, line)
     walk.need("=")
     walk.skip(_SPACE)
-    _value(walk, path, depth)
+    _value(walk, path)
 
 
 def _key(walk: _Walk, above: int = 0) -> Key:
@@ -183,18 +201,18 @@ def _unescaped(match: re.Match[str]) -> str:
     return chr(number) if number < 0x110000 else "\ufffd"
 
 
-def _value(walk: _Walk, path: Key, depth: int) -> None:
+def _value(walk: _Walk, path: Key) -> None:
     """Go past the value of ``path``, noting the keys of tables in it."""
-    if len(path) + depth > DEEPEST + 1:
+    if len(path) > DEEPEST + 1:
         raise walk.refuse(f"nested deeper than {DEEPEST} tables and lists")
     for quotes, rest in _LONG.items():
         if walk.take(quotes):
             walk.skip(rest)
             return
     if walk.take("["):
-        _items(walk, "]", lambda: _value(walk, path, depth + 1))
+        _items(walk, "]", lambda number: _value(walk, (*path, str(number))))
     elif walk.take("{"):
-        _items(walk, "}", lambda: _pair(walk, path, depth))
+        _items(walk, "}", lambda _: _pair(walk, path))
     elif walk.text[walk.at : walk.at + 1] in ('"', "'"):
         walk.skip(_QUOTED)
     else:
@@ -204,11 +222,13 @@ def _value(walk: _Walk, path: Key, depth: int) -> None:
             raise walk.refuse(f"a number of more than {LONGEST_NUMBER} characters")
 
 
-def _items(walk: _Walk, end: str, item: Callable[[], None]) -> None:
-    """Go past items separated by commas, up to and past ``end``."""
+def _items(walk: _Walk, end: str, item: Callable[[int], None]) -> None:
+    """Go past items separated by commas, counted from 1, up to and past ``end``."""
     walk.skip(_BLANK)
+    number = 0
     while not walk.take(end):
-        item()
+        number += 1
+        item(number)
         walk.skip(_BLANK)
         if not walk.take(","):
             walk.need(end)

@@ -5,34 +5,49 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from slangmod.errors import SettingsError
 from slangmod.settings.catalog import Key
+from slangmod.settings.course import AtHand, nothing_at_hand
 from slangmod.settings.derived import DERIVED
-from slangmod.settings.entries import FREE
 from slangmod.settings.free import thawed
 from slangmod.settings.layers import BASE
 from slangmod.settings.literals import dotted, literal, printable
 from slangmod.settings.load import load_settings
+from slangmod.settings.places import free_table, place_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
-from slangmod.settings.values import put, value_at, values_of
+from slangmod.settings.totals import TOTALS, totals_of
+from slangmod.settings.values import counts_of, plain, put, value_at, values_of
 
 WIDEST = 22
 """Characters of an assignment beyond which comments are not lined up any more: as long
 as the longest of the settings that are looked at most."""
 
 
-def show(resolved: Resolved, *, changed: bool = False) -> str:
+MOST_SHOWN = 6
+"""Items of a longer list of derived values that are shown."""
+
+
+def show(
+    resolved: Resolved,
+    *,
+    changed: bool = False,
+    derived: bool = False,
+    at_hand: AtHand = nothing_at_hand,
+) -> str:
     """All settings as TOML, with comments on where each value comes from.
 
     ``changed``: only those that are not as the program's defaults have them.
-    Loading it gives the same settings again.
+    ``derived``: with those derived values, too, that take time or need the data, which
+    ``at_hand`` knows. Loading it gives the same settings again.
     """
     settings = resolved.settings
     shown = changes(settings) if changed else values_of(settings)
     blocks = []
     for section, members in groupby(shown, key=lambda pair: section_of(pair[0])):
         lines = [_line(resolved, path, value) for path, value in members]
-        lines += [] if changed else _derived(settings, section)
+        if not changed:
+            lines += _derived(settings, section, derived, at_hand)
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
 
@@ -46,10 +61,15 @@ def run_config(resolved: Resolved, name: str) -> str:
 def as_toml(settings: Settings) -> str:
     """All settings as TOML without comments."""
     blocks = []
+    totals = totals_of(settings)
     for section, members in groupby(
         values_of(settings), key=lambda p: section_of(p[0])
     ):
-        lines = [(assignment(path, value), "") for path, value in members]
+        lines = [
+            (assignment(path, value), "")
+            for path, value in members
+            if ".".join(path) not in totals
+        ]
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
 
@@ -58,7 +78,15 @@ def changed_values(settings: Settings) -> dict[str, Any]:
     """Nested dictionaries of what ``show`` with ``changed`` shows."""
     tree: dict[str, Any] = {}
     for path, value in changes(settings):
-        put(tree, path, thawed(value))
+        if not place_of(path).table:
+            put(tree, path, thawed(value))
+    whole = plain(settings)
+    for array, count in counts_of(settings):
+        assert count.count  # counts_of leaves out arrays that are empty
+        tables: Any = whole
+        for part in array:
+            tables = tables[part]
+        put(tree, array, tables)
     return tree
 
 
@@ -69,16 +97,18 @@ def changes(settings: Settings) -> list[tuple[Key, Any]]:
     """
     preset = load_settings(None, {"size": settings.size})
     sources = (Settings(), preset)
+    totals = totals_of(settings)
     return [
         (path, value)
         for path, value in values_of(settings)
         if any(value != value_at(source, path) for source in sources)
+        and ".".join(path) not in totals
     ]
 
 
 def section_of(path: Key) -> Key:
-    """The section that the setting at ``path`` is in."""
-    return path[:1] if path[0] == FREE else path[:-1]
+    """The section, or the table of an array, that the setting at ``path`` is in."""
+    return place_of(path).table or free_table(path) or path[:-1]
 
 
 def _line(resolved: Resolved, path: Key, value: Any) -> tuple[str, str]:
@@ -89,6 +119,10 @@ def _line(resolved: Resolved, path: Key, value: Any) -> tuple[str, str]:
         # Its values are all written out, so it is not to be read a second time.
         commented = f"# base = {literal(base.value)}"
         return commented, f"{comment}; its values are written out"
+    name = ".".join(path)
+    if name in totals_of(resolved.settings):
+        array = ".".join(TOTALS[name])
+        return f"# {assignment(path, value)}", f"derived: the sum over [[{array}]]"
     return assignment(path, value), comment
 
 
@@ -97,19 +131,39 @@ def assignment(path: Key, value: Any) -> str:
     return f"{dotted(path[len(section_of(path)) :])} = {literal(value)}"
 
 
-def _derived(settings: Settings, section: Key) -> Iterator[tuple[str, str]]:
+def _derived(
+    settings: Settings, section: Key, costly: bool, at_hand: AtHand
+) -> Iterator[tuple[str, str]]:
     for name, derived in DERIVED.items():
         *above, last = name.split(".")
-        if tuple(above) == section:
-            value = literal(derived.compute(settings))
-            yield f"# {last} = {value}   derived: {derived.formula}", ""
+        if tuple(above) == section and (costly or not derived.costly):
+            try:
+                value = f" = {abbreviated(derived.compute(settings, at_hand))}"
+            except SettingsError as error:
+                value = f": {'; '.join(error.problems)}"
+            yield f"# {last}{value}   derived: {derived.formula}", ""
+
+
+def abbreviated(value: Any) -> str:
+    """A derived value as TOML; of a long list how it begins and ends.
+
+    >>> abbreviated(tuple(range(100)))
+    '[0, 1, 2, ..., 97, 98, 99] (100 values)'
+    """
+    if not isinstance(value, tuple) or len(value) <= MOST_SHOWN:
+        return literal(value)
+    half = MOST_SHOWN // 2
+    ends = [*map(literal, value[:half]), "...", *map(literal, value[-half:])]
+    return f"[{', '.join(ends)}] ({len(value)} values)"
 
 
 def _block(section: Key, lines: list[tuple[str, str]]) -> str:
     """A table of TOML, its comments lined up."""
     widths = [len(left) for left, right in lines if right and len(left) <= WIDEST]
     width = max(widths, default=0)
-    texts = [f"[{dotted(section)}]"] if section else []
+    array = place_of(section).table[:-1] if section else ()
+    title = f"[[{dotted(array)}]]" if array else f"[{dotted(section)}]"
+    texts = [title] if section else []
     texts += [
         f"{left:<{width}}   # {right}" if right else left for left, right in lines
     ]

@@ -58,3 +58,40 @@ def _put[S: Section](section: S, path: list[str], value: Any) -> S:
     first, *rest = path
     new = _put(getattr(section, first), rest, value) if rest else value
     return section.model_copy(update={first: new})
+
+
+MAY_CHANGE = ("train", "data", "optimizer")
+"""Sections whose settings a stage may change, besides ``model.dropout``."""
+
+OF_THE_WHOLE = (
+    "train.max_steps",
+    "train.max_time",
+    "train.patience",
+    "train.patience_steps",
+    "train.patience_increase",
+    "train.validation_threshold",
+    "train.convergence_threshold",
+    "train.convergence_norm",
+    "train.ema",
+    "train.init_from",
+    "data.device",
+    "optimizer.options",
+    "optimizer.group",
+)
+"""Settings in those sections that hold for the whole training."""
+
+
+def refusal(name: str) -> str:
+    """Why no stage may change the setting ``name``; empty if it may."""
+    first, *others = name.split(".")
+    if name == "model.dropout":
+        return ""
+    if first == "model":
+        return "changes the shape of the model; of [model] a stage may change dropout"
+    if name == "train.max_epochs":
+        return "a stage lasts as long as its own epochs or steps say; set those"
+    if first not in MAY_CHANGE or not others:
+        return "a stage may change train.*, data.*, optimizer.* and model.dropout"
+    if ".".join((first, others[0])) in OF_THE_WHOLE:
+        return "holds for the whole training; set it outside of the stages"
+    return ""

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from slangmod.settings.catalog import Key, catalog, tables
 from slangmod.settings.derived import DERIVED
 from slangmod.settings.literals import dotted, short
+from slangmod.settings.places import place_of
+from slangmod.settings.sections import Settings, Stage
 
 ELSEWHERE = {
     "lr": "train.learning_rate",
@@ -27,10 +29,11 @@ ELSEWHERE = {
 
 def unknown(path: Key, is_table: bool, look_near: bool = True) -> str:
     """What is wrong with the name ``path``, and which names come near it."""
-    name = ".".join(path)
-    if name in DERIVED:
-        formula = DERIVED[name].formula
-        return f"'{name}' is derived ({formula}); set those instead"
+    place = place_of(path)
+    if ".".join(place.rest) in DERIVED and place.section is Settings:
+        name = ".".join(place.rest)
+        inputs = " or ".join(DERIVED[name].to_set)
+        return f"'{name}' is derived ({DERIVED[name].formula}); set {inputs} instead"
     near = _near(path, is_table) if look_near else []
     kind = "section" if is_table else "setting"
     message = f"unknown {kind} '{short(dotted(path))}'"
@@ -40,6 +43,14 @@ def unknown(path: Key, is_table: bool, look_near: bool = True) -> str:
 
 
 def _near(path: Key, is_table: bool) -> list[str]:
+    place = place_of(path)
+    if place.table:
+        own = [".".join(one) for one in tables(place.section) if one]
+        if not is_table:
+            own = [*catalog(place.section)]
+            own += catalog() if place.section is Stage else []
+        near = nearest(".".join(place.rest), own) or _with_last(place.rest[-1:], own)
+        return [".".join((*place.table, name)) for name in near]
     return _tables_near(path) if is_table else settings_near(".".join(path))
 
 
@@ -78,6 +89,11 @@ def settings_near(name: str) -> list[str]:
     if near := nearest(last, beside):
         return [".".join([*section, near[0]])]
     return nearest(name, catalog(), 0.75) or _by_last_part(last)
+
+
+def _with_last(last: Key, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that end in the word ``last``."""
+    return [name for name in names if tuple(name.split(".")[-1:]) == last][:3]
 
 
 def _by_last_part(last: str) -> list[str]:
