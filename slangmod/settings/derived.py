@@ -113,8 +113,41 @@ class Derived:
         return tuple(one if "." in one else f"[{one}]" for one in self.inputs[:3])
 
 
-COURSE = ("train", "data", "stage", "files", "tokens", "workdir", "seed")
-"""What the course of a training depends on."""
+LENGTH = (
+    "train.max_epochs",
+    "train.max_steps",
+    "train.batch_size",
+    "train.step_freq",
+    "data.seq_len",
+    "data.overlap",
+    "data.jitter",
+    "data.packing",
+    "stage",
+    "seed",
+    "tokens",
+    "files.tokenizer",
+    "workdir",
+)
+"""What the length of a training depends on."""
+
+RATES = (
+    "train.learning_rate",
+    "train.warmup",
+    "train.scaling",
+    "train.min_learning_rate",
+    "train.max_learning_rate",
+    "train.power",
+    "train.gamma",
+    "train.cooldown",
+    "train.step_factor",
+    "train.step_every",
+    "train.poly_power",
+    "train.cycle_steps",
+    "train.cycle_gamma",
+    "train.decay",
+    "train.schedule_unit",
+)
+"""What the learning rate of a step depends on, besides its place."""
 
 DERIVED = {
     "files.tokenizer_file": Derived(
@@ -146,20 +179,20 @@ DERIVED = {
     ),
     "train.lr_schedule": Derived(
         lr_schedule,
-        "the rate of each optimizer step, by scaling, warmup, learning_rate",
-        COURSE,
+        "the rate of each optimizer step",
+        (*RATES, *LENGTH),
         costly=True,
     ),
     "train.steps_per_epoch": Derived(
         steps_per_epoch,
         "mini-batches of the first epoch / step_freq",
-        COURSE,
+        LENGTH,
         costly=True,
     ),
     "train.total_steps": Derived(
         total_steps,
         "steps until max_epochs or max_steps",
-        COURSE,
+        LENGTH,
         costly=True,
     ),
 }

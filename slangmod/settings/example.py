@@ -42,7 +42,8 @@ def _array(array: Key) -> str:
     lines = [f"\n# {section.__doc__}"]
     lines.append(f"# [[{'.'.join(array)}]]")
     for known in catalog(section).values():
-        lines += [f"# {line}" for line in _setting(known, known.name).splitlines()]
+        text = _setting(known, known.name, WIDTH - 2)
+        lines += [f"# {line}" for line in text.splitlines()]
     return "\n".join(lines)
 
 
@@ -54,12 +55,12 @@ def _title(table: Key) -> str:
     return f"\n# {about}\n[{'.'.join(table)}]"
 
 
-def _setting(known: Known, name: str) -> str:
+def _setting(known: Known, name: str, width: int = WIDTH) -> str:
     """The meaning as a comment, then the assignment."""
     unit = f" [{known.unit}]" if known.unit else ""
     limits = known.range_in_words()
     words = ", ".join(sorted(known.words))
     parts = [known.meaning + unit, f"one of {words}" if words else "", limits]
     text = "; ".join(filter(None, parts))
-    lines = wrap(text, WIDTH, initial_indent="# ", subsequent_indent="#   ")
+    lines = wrap(text, width, initial_indent="# ", subsequent_indent="#   ")
     return "\n".join([*lines, f"{name} = {literal(known.default)}"])

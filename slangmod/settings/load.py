@@ -16,6 +16,7 @@ from slangmod.settings.entries import Entry
 from slangmod.settings.layers import Layers, stack
 from slangmod.settings.literals import brief
 from slangmod.settings.merging import contradicted, numbered, settings_from
+from slangmod.settings.places import place_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import Clash, clashes
 from slangmod.settings.sections import Settings
@@ -118,7 +119,8 @@ def _told(clash: Clash, resolved: Resolved, rank: Mapping[Key, int]) -> str:
     """The clash at the place that had the last word in it, and the other values."""
     keys = [_key(name) for name in clash.keys]
     first = max(keys, key=lambda key: rank.get(key, -1))
-    setter = resolved.setter(first)
+    # What an array's table leaves out, the array itself is to blame for.
+    setter = resolved.setter(first) or resolved.setter(place_of(first).table[:-1])
     assert setter is not None  # the defaults do not clash
     others = [
         f"{'.'.join(key)} = {brief(value_at(resolved.settings, key))} "

@@ -229,7 +229,7 @@ def stages_have_a_length(settings: Settings) -> Iterator[Clash]:
         if (stage.epochs is None) == (stage.steps is None):
             yield Clash(
                 (f"{table}.epochs", f"{table}.steps"),
-                f"set either epochs or steps of stage {number}",
+                f"set either {table}.epochs or {table}.steps",
             )
         name = stage.name or ""
         if name in names or name.isdecimal() or name in Stage.model_fields:

@@ -16,14 +16,15 @@ from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
 from slangmod.optim.optimizers import OPTIMIZERS
 from slangmod.settings import Settings
-from slangmod.settings.catalog import catalog, tables
+from slangmod.settings.catalog import arrays, catalog, tables
 from slangmod.settings.check import tree_of
 from slangmod.settings.entries import Entry
 from slangmod.settings.explain import about, settings_named
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import LEAST_VOCAB
 from slangmod.settings.schedules import SCHEDULES
-from slangmod.settings.schema import json_schema
+from slangmod.settings.schema import EXPRESSION, json_schema
+from slangmod.settings.stages import refusal
 from slangmod.text.cleaning import CLEANERS
 
 TABLES = {
@@ -108,8 +109,8 @@ def test_the_default_of_every_setting_is_one_it_takes():
 
 @pytest.mark.parametrize("name", catalog())
 def test_everything_is_said_of_a_setting(name):
-    (known,) = settings_named(name)
-    facts = about(known, Resolved(Settings()))
+    (topic,) = settings_named(name)
+    facts = about(topic, Resolved(Settings()), lambda _: "")
     assert facts["origin"] == "default"
     assert facts["flag"] == f"--{name}"
     assert facts["variable"].startswith("SLM_")
@@ -117,10 +118,27 @@ def test_everything_is_said_of_a_setting(name):
 
 
 def test_a_section_stands_for_all_that_is_in_it():
-    names = [known.name for known in settings_named("model")]
+    names = [topic.name for topic in settings_named("model")]
     assert names[0] == "model.dim"
     assert names[-1] == "model.feedforward.factor"
     assert settings_named("--train.batch-size") == settings_named("train.batch_size")
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("stage.epochs", "stage.N.epochs"),
+        ("stage.2.train.gamma", "stage.2.train.gamma"),
+        ("model.layer.n_heads", "model.layer.N.n_heads"),
+        ("--model.layer.1.feedforward.gate", "model.layer.1.feedforward.gate"),
+        ("[[optimizer.group]]", "optimizer.group.N.match"),
+        ("stage", "stage.N.name"),
+    ],
+)
+def test_settings_in_arrays_of_tables_are_explained_too(name, first):
+    topic = settings_named(name)[0]
+    assert topic.name == first
+    assert about(topic, Resolved(Settings()), lambda _: "")["meaning"]
 
 
 def properties(schema):
@@ -129,26 +147,48 @@ def properties(schema):
     while stack:
         above, table = stack.pop()
         yield above, table
-        for name, inner in table.get("properties", {}).items():
+        inside = table.get("properties") or table.get("items", {}).get("properties", {})
+        for name, inner in inside.items():
             stack.append((f"{above}.{name}".strip("."), inner))
 
 
 def test_the_schema_names_every_setting_and_is_closed():
     found = dict(properties(json_schema()))
-    closed = {name for name, one in found.items() if "properties" in one}
+    names = {name for name in found if not name.startswith(IN_ARRAYS)}
+    closed = {name for name in names if "properties" in found[name]}
     assert closed == {".".join(path) for path in tables()}
     assert all(found[name]["additionalProperties"] is False for name in closed)
-    assert set(found) - closed == set(catalog())
+    assert names - closed == set(catalog())
+
+
+IN_ARRAYS = tuple(".".join(array) for array in arrays())
+
+
+@pytest.mark.parametrize("array", arrays())
+def test_the_schema_describes_the_tables_of_each_array_and_closes_them(array):
+    found = dict(properties(json_schema()))
+    name = ".".join(array)
+    assert found[name]["type"] == "array"
+    assert found[name]["items"]["additionalProperties"] is False
+    own = {f"{name}.{one}" for one in catalog(arrays()[array])}
+    assert own <= found.keys()
+    others = {
+        one.removeprefix(f"{name}.")
+        for one in found.keys() - own - {name}
+        if one.startswith(f"{name}.") and "properties" not in found[one]
+    }
+    changes = {one for one in catalog() if not refusal(one)}
+    assert others == (changes if name == "stage" else set())
 
 
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("train.batch_size", {"type": "integer", "minimum": 1, "default": 64}),
-        ("train.gamma", {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+        ("train.batch_size", {"anyOf": [{"type": "integer", "minimum": 1}, EXPRESSION], "default": 64}),
+        ("train.gamma", {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, EXPRESSION]}),
         ("train.schedule_unit", {"enum": ["batch", "epoch"]}),
-        ("train.patience", {"anyOf": [{"type": "integer", "minimum": 2}, {"enum": ["none"]}]}),
-        ("data.shuffle", {"type": "boolean"}),
+        ("train.patience", {"anyOf": [{"type": "integer", "minimum": 2}, {"enum": ["none"]}, EXPRESSION]}),
+        ("data.shuffle", {"anyOf": [{"type": "boolean"}, EXPRESSION]}),
         ("extra", {"type": "object"}),
     ],
 )  # fmt: skip

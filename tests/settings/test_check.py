@@ -27,13 +27,13 @@ CASES = [
     ("[train]\ngamma = 1", "2: train.gamma = 1: must be above 0 and below 1"),
     ("[train]\npatience = 1", '2: train.patience = 1: must be at least 2, or "none"'),
     ('[train]\npatience = "never"', '2: train.patience = "never": must be a whole number, at least 2, or "none"'),
-    ('[train]\noptimizer = "adamm"', "2: train.optimizer = \"adamm\": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd; did you mean 'adam'?"),
+    ('[train]\noptimizer = "adamm"', "2: train.optimizer = \"adamm\": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd, or a class such as \"torch.optim:RAdam\", from torch, slangmod, or a package in plugins.allow; did you mean 'adam'?"),
     ('[train]\nscaling = "TriangularLR"', "2: train.scaling = \"TriangularLR\": choose one of annealing, constant, cosine, cyclic, exp_range, exponential, inverse, linear, polynomial, restarts, step, triangular, wsd; did you mean 'triangular'?"),
     ("[train]\nwarmup = true", '2: train.warmup = true: must be a whole number, at least 0 or a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"'),
     ('[train]\nwarmup = "5 per cent"', '2: train.warmup = "5 per cent": must be a whole number, at least 0 or a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"'),
     ('[train]\ncooldown = "0%"', '2: train.cooldown = "0%": must be a whole number, at least 1 or a text for more than nothing, such as "5%" (of the planned training), "2 epochs" or "1M tokens"'),
     ("[train]\ncycle_steps = 0", "2: train.cycle_steps = 0: must be at least 1"),
-    ("[train]\noptimizer = 3", "2: train.optimizer = 3: choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd"),
+    ("[train]\noptimizer = 3", "2: train.optimizer = 3: choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd, or a class such as \"torch.optim:RAdam\", from torch, slangmod, or a package in plugins.allow"),
     ('[train]\nmax_time = "90"', '2: train.max_time = "90": must be a number and its unit s, m, h or d, such as "90s" or "2h", or "none"'),
     ('[train]\nmax_time = "90s\\n"', '2: train.max_time = "90s\\n": must be a number and its unit s, m, h or d, such as "90s" or "2h", or "none"'),
     ('[train]\nmax_time = "٣s"', '2: train.max_time = "٣s": must be a number and its unit s, m, h or d, such as "90s" or "2h", or "none"'),
@@ -71,12 +71,12 @@ def test_a_wrong_value_is_named_with_place_and_way_out(
 
 def test_the_place_of_a_flag_or_variable_is_its_name(problems_of):
     assert problems_of(resolve, None, [("train.optimizer", "adamm")]) == (
-        '--train.optimizer = "adamm": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd; '
+        '--train.optimizer = "adamm": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd, or a class such as "torch.optim:RAdam", from torch, slangmod, or a package in plugins.allow; '
         "did you mean 'adam'?",
     )
     variables = {"SLM_TRAIN__OPTIMIZER": "sgdd"}
     assert problems_of(resolve, None, [], variables) == (
-        'SLM_TRAIN__OPTIMIZER = "sgdd": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd; '
+        'SLM_TRAIN__OPTIMIZER = "sgdd": choose one of adadelta, adafactor, adagrad, adam, adamax, adamw, bfgs, momentum, muon, nadam, nag, rmsprop, rprop, sgd, or a class such as "torch.optim:RAdam", from torch, slangmod, or a package in plugins.allow; '
         "did you mean 'sgd'?",
     )
 

@@ -3,7 +3,8 @@
 import pytest
 
 from slangmod.settings import load_settings
-from slangmod.settings.catalog import catalog, tables
+from slangmod.settings.catalog import arrays, catalog, tables
+from slangmod.settings.course import nothing_at_hand
 from slangmod.settings.derived import DERIVED, overlap_tokens, seconds_of
 from slangmod.settings.hashes import section_hash, tokens_hash
 from slangmod.settings.levels import LEVELS, level_of
@@ -43,14 +44,15 @@ def test_derived_values_follow_their_inputs(name, value):
             "files.tokenizer": "work/tok.json",
         },
     )
-    assert DERIVED[name].compute(settings) == value
+    assert DERIVED[name].compute(settings, nothing_at_hand) == value
 
 
 def test_derived_values_stand_in_sections_and_name_settings_as_inputs():
     for name, derived in DERIVED.items():
         assert name not in catalog()
         assert tuple(name.split(".")[:-1]) in tables()
-        assert set(derived.inputs) <= set(catalog())
+        sections = {".".join(path) for path in (*tables(), *arrays())}
+        assert set(derived.inputs) <= {*catalog(), *sections}
 
 
 def test_the_tokens_hash_is_of_the_tokens_section_alone():

@@ -4,9 +4,32 @@ import pytest
 
 from slangmod.settings import load_settings, resolve
 from slangmod.settings.rules import RULES, clashes
-from slangmod.settings.sections import Settings
+from slangmod.settings.sections import Group, Settings, Stage
+
+SGD = (("train.optimizer", "sgd"),)
 
 CLASHES = [
+    ({"stage": (Stage(),)}, ("stage.1.epochs", "stage.1.steps")),
+    ({"stage": (Stage(epochs=1, steps=2),)}, ("stage.1.epochs", "stage.1.steps")),
+    (
+        {"stage": (Stage(epochs=1, name="a"), Stage(epochs=1, name="a"))},
+        ("stage.2.name",),
+    ),
+    ({"stage": (Stage(epochs=1, name="7"),)}, ("stage.1.name",)),
+    ({"stage": (Stage(epochs=1, name="epochs"),)}, ("stage.1.name",)),
+    (
+        {"stage": (Stage(epochs=1), Stage(epochs=1, changes=SGD))},
+        ("stage.2.reset_optimizer", "train.optimizer"),
+    ),
+    (
+        {"stage": (Stage(epochs=1, changes=SGD), Stage(epochs=1))},
+        ("stage.2.reset_optimizer", "train.optimizer"),
+    ),
+    (
+        {"stage": (Stage(epochs=1, changes=(("data.seq_len", 5000),)),)},
+        ("stage.1.data.seq_len", "model.context"),
+    ),
+    ({"optimizer.group": (Group(learning_rate=1.0),)}, ("optimizer.group.1.match",)),
     ({"model.n_heads": 7}, ("model.n_heads", "model.dim")),
     ({"model.dim": 100}, ("model.n_heads", "model.dim")),
     ({"model.n_kv_heads": 3}, ("model.n_kv_heads", "model.n_heads")),

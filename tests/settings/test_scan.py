@@ -58,9 +58,11 @@ LINES = {
     "train.long": 9,
     "train.other": 14,
     "train.after": 16,
-    "train.after.deep": 19,
-    "train.after.deeper": 19,
-    "train.after.deeper.deepest": 20,
+    "train.after.3": 19,
+    "train.after.3.deep": 19,
+    "train.after.3.deeper": 19,
+    "train.after.3.deeper.1": 20,
+    "train.after.3.deeper.1.deepest": 20,
     "train.inline": 22,
     "train.inline.a": 22,
     "train.inline.b": 22,
@@ -68,10 +70,13 @@ LINES = {
     "train.inline.d": 23,
     "train.when": 24,
     "many": 25,
-    "many.x": 26,
-    "many.y": 29,
-    "many.inside": 30,
-    "many.inside.z": 31,
+    "many.1": 25,
+    "many.1.x": 26,
+    "many.2": 27,
+    "many.2.x": 28,
+    "many.2.y": 29,
+    "many.2.inside": 30,
+    "many.2.inside.z": 31,
     "spaced": 32,
     "spaced.out": 32,
     "spaced.out.last": 33,
@@ -91,13 +96,18 @@ def keys_of(table, above=()):
     for name, value in table.items():
         path = (*above, name)
         yield path
-        items = value if isinstance(value, list) else [value]
-        while items:
-            item = items.pop()
-            if isinstance(item, Mapping):
-                yield from keys_of(item, path)
-            elif isinstance(item, list):
-                items += item
+        yield from keys_inside(value, path)
+
+
+def keys_inside(value, path):
+    """The paths of the keys of tables in a value; items of lists have numbers."""
+    if isinstance(value, Mapping):
+        yield from keys_of(value, path)
+    elif isinstance(value, list):
+        for number, item in enumerate(value, start=1):
+            place = (*path, str(number))
+            if inside := list(keys_inside(item, place)):
+                yield from [place, *inside]
 
 
 scalars = (

@@ -48,7 +48,7 @@ def test_each_value_is_shown_with_its_origin():
         "batch_size * step_freq * data.seq_len",
         "# base": '# base = "first.toml"   # second.toml:1; its values are written out',
         "size": 'size = "tiny"           # --size',
-        "patience": 'patience = "none"       # default',
+        "patience = ": 'patience = "none"       # default',
         "# head_width": "# head_width = 32   derived: dim / n_heads",
     }
     for beginning, line in lines.items():
