@@ -54,7 +54,7 @@ def checked(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 
 def amiss(entry: Entry) -> str:
     """What is wrong with the value of one entry; empty if nothing."""
-    problem = _beyond_toml(entry.value, len(entry.path))
+    problem = _beyond_toml(entry.value, len(entry.path), unset=True)
     if problem:
         return f"{entry.subject()}: {problem}"
     return next(iter(_refused([entry]).values()), "")

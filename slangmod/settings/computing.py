@@ -14,7 +14,7 @@ from slangmod.settings.expressions import FaultError
 from slangmod.settings.free import frozen
 from slangmod.settings.literals import dotted, short
 from slangmod.settings.merging import History, merged, settings_from
-from slangmod.settings.places import known_at
+from slangmod.settings.places import Tables, known_at
 from slangmod.settings.sections import Settings
 from slangmod.settings.values import value_at
 
@@ -94,7 +94,8 @@ class _Work:
         """What the expression of an entry comes to."""
         tree = expressions.parsed(entry.value[1:])
         weaker = self.layers[: self.rank[entry.path]]
-        return frozen(expressions.evaluated(tree, lambda n: self.named(n, weaker)))
+        value = expressions.evaluated(tree, lambda n: self.named(n, weaker))
+        return None if value is None else frozen(value)
 
     def named(self, name: str, weaker: Sequence[list[Entry]]) -> Any:
         """What ``name`` stands for in an expression above ``weaker`` sources."""
@@ -106,7 +107,8 @@ class _Work:
             return self.derived(name)
         if known_at(path) is None and path not in arrays():
             raise FaultError(suggest.unknown(path, is_table=False))
-        return self.value(path)
+        value = self.value(path)
+        return value.count if isinstance(value, Tables) else value
 
     def derived(self, name: str) -> Any:
         """A derived value, of settings among which its inputs are computed."""

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from typing import Final
 
 from slangmod.errors import SettingsError
 from slangmod.settings.horizon import Horizon
 from slangmod.settings.schedules import build_schedule
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import StagePlan, stages_of
+
+MOST_EPOCHS: Final = 1000
+MOST_STEPS: Final = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -34,24 +37,32 @@ def nothing_at_hand(_: Settings) -> Data | None:
 class Leg:
     """What one stage does.
 
-    ``first``: mini-batches done when it begins. ``starts``: mini-batches done before
-    each of its optimizer steps, all counted over the whole training.
+    ``first``: mini-batches done when it begins, and ``end`` when it ends. ``starts``:
+    for each of its epochs the mini-batches done before each optimizer step. All are
+    counted over the whole training.
     """
 
     plan: StagePlan
     first: int
-    starts: tuple[int, ...]
+    end: int
+    starts: tuple[range, ...]
     horizon: Horizon
 
-    def rates(self, whole: Horizon) -> list[float]:
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return sum(map(len, self.starts))
+
+    def rates(self, whole: Horizon) -> Iterator[float]:
         """The learning rate of each of its optimizer steps."""
         settings = self.plan.settings
-        schedule = build_schedule(
-            settings, whole if self.plan.continues else self.horizon
-        )
+        horizon = whole if self.plan.continues else self.horizon
+        schedule = build_schedule(settings, horizon)
         begin = 0 if self.plan.continues else self.first
         peak = settings.train.learning_rate
-        return [peak * schedule(start - begin) for start in self.starts]
+        for epoch in self.starts:
+            for start in epoch:
+                yield peak * schedule(start - begin)
 
 
 def course_of(settings: Settings, data: Data | None) -> list[Leg]:
@@ -67,41 +78,40 @@ def course_of(settings: Settings, data: Data | None) -> list[Leg]:
         if left == 0:
             break
         limit = min((n for n in (plan.steps, left) if n is not None), default=None)
-        groups = _groups(plan, data, epochs, bounded=limit is not None)
-        taken = list(islice(groups, limit))
-        size = sum(length for _, length in taken)
-        step_freq = plan.settings.train.step_freq
-        starts, at = [], first
-        for _, length in taken:
-            starts.append(at)
-            at += length
-        legs.append(
-            Leg(plan, first, tuple(starts), _horizon(plan, data, epochs, size, limit))
-        )
-        first, epochs = at, taken[-1][0] if taken else epochs
-        left = None if left is None else left - len(taken)
-        assert size <= len(taken) * step_freq
+        starts, end = _starts(plan, data, epochs, first, limit)
+        horizon = _horizon(plan, data, epochs, end - first, limit)
+        legs.append(Leg(plan, first, end, starts, horizon))
+        first, epochs = end, epochs + len(starts)
+        left = None if left is None else left - legs[-1].steps
     return legs
 
 
-def _groups(
-    plan: StagePlan, data: Data | None, epochs: int, *, bounded: bool
-) -> Iterator[tuple[int, int]]:
-    """Epoch and mini-batches of each optimizer step of a stage, in order."""
+def _starts(
+    plan: StagePlan, data: Data | None, epochs: int, first: int, limit: int | None
+) -> tuple[tuple[range, ...], int]:
+    """Where the steps of a stage begin, epoch by epoch, and where the last one ends."""
     step_freq = plan.settings.train.step_freq
     if data is None:
-        if not bounded:
+        if limit is None:
             raise SettingsError(
                 "needs to know where training ends, and the data are not at hand; run "
                 "`slangmod encode` first, or set train.max_steps"
             )
-        yield from ((epochs + 1, step_freq) for _ in count())
-        return
-    last = count(1) if plan.epochs is None else range(1, plan.epochs + 1)
-    for number in last:
-        size = data.batches_in(plan.settings, epochs + number)
-        for begin in range(0, size, step_freq):
-            yield epochs + number, min(step_freq, size - begin)
+        end = first + limit * step_freq
+        return (range(first, end, step_freq),), end
+    starts: list[range] = []
+    while limit != 0 and len(starts) != plan.epochs:
+        if len(starts) == MOST_EPOCHS:
+            raise SettingsError(
+                f"more than {MOST_EPOCHS} epochs are too many to look at one by one; "
+                "set train.max_steps"
+            )
+        size = data.batches_in(plan.settings, epochs + len(starts) + 1)
+        steps = range(first, first + size, step_freq)[:limit]
+        starts.append(steps)
+        first = min(first + size, steps.stop)
+        limit = None if limit is None else limit - len(steps)
+    return tuple(starts), first
 
 
 def _horizon(
@@ -117,9 +127,10 @@ def _horizon(
     if limit is not None:
         planned = limit * settings.train.step_freq
         if plan.epochs is not None:
-            numbers = range(epochs + 1, epochs + plan.epochs + 1)
+            counted = min(plan.epochs, MOST_EPOCHS)
+            numbers = range(epochs + 1, epochs + counted + 1)
             most = sum(data.batches_in(settings, number) for number in numbers)
-            planned = min(planned, most)
+            planned = min(planned, most + (plan.epochs - counted) * in_epoch)
     return Horizon(tokens, in_epoch, planned)
 
 
@@ -131,7 +142,13 @@ def whole_of(legs: list[Leg]) -> Horizon:
 
 
 def rates_of(settings: Settings, data: Data | None) -> tuple[float, ...]:
-    """The learning rate of each optimizer step of the whole training."""
+    """The learning rate of each optimizer step of the whole training.
+
+    Raises SettingsError, too, if they are more than anybody could want to list.
+    """
     legs = course_of(settings, data)
+    steps = sum(leg.steps for leg in legs)
+    if steps > MOST_STEPS:
+        raise SettingsError(f"{steps} optimizer steps are too many to list their rates")
     whole = whole_of(legs)
     return tuple(rate for leg in legs for rate in leg.rates(whole))

@@ -74,7 +74,7 @@ def steps_per_epoch(settings: Settings, at_hand: AtHand) -> int:
 
 def total_steps(settings: Settings, at_hand: AtHand) -> int:
     """Optimizer steps of the planned training."""
-    return sum(len(leg.starts) for leg in course_of(settings, at_hand(settings)))
+    return sum(leg.steps for leg in course_of(settings, at_hand(settings)))
 
 
 def n_parameters(settings: Settings, at_hand: AtHand) -> int:

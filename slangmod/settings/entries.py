@@ -21,7 +21,7 @@ from slangmod.settings.places import (
     opens,
 )
 from slangmod.settings.sections import Section
-from slangmod.settings.values import table_of
+from slangmod.settings.values import put, table_of
 
 PREFIX = "SLM_"
 """Variables of the environment that begin with this are settings."""
@@ -132,13 +132,28 @@ def of_python(values: Mapping[str, Any]) -> list[Entry]:
     """
     entries = []
     for name, given in values.items():
-        for path, value in _leaves(_path(str(name)), given):
+        place = _path(str(name))
+        for path, value in _leaves(place, _undotted(place, given)):
             known = known_at(path)
             exact = known is None or known.holds_text or known.free
             is_toml = isinstance(value, str) and not exact
             plain = os.fspath(value) if isinstance(value, os.PathLike) else value
             entries.append(Entry(path, _read(path, value) if is_toml else plain, ""))
     return entries
+
+
+def _undotted(path: Key, value: Any) -> Any:
+    """``value`` whose tables, if it is a list of them, have no dots in their names."""
+    if path not in arrays() or not is_tables(value):
+        return value
+    tables: list[Any] = []
+    for table in value:
+        tree: dict[str, Any] = {}
+        named = table_of(table) if isinstance(table, Section) else table
+        for name, item in named.items():
+            put(tree, tuple(str(name).split(".")), item)
+        tables.append(tree)
+    return tables
 
 
 def _path(name: str) -> Key:

@@ -7,7 +7,8 @@ from slangmod.settings.catalog import Key, catalog, tables
 from slangmod.settings.derived import DERIVED
 from slangmod.settings.literals import dotted, short
 from slangmod.settings.places import place_of
-from slangmod.settings.sections import Settings, Stage
+from slangmod.settings.sections import Section, Settings, Stage
+from slangmod.settings.stages import refusal
 
 ELSEWHERE = {
     "lr": "train.learning_rate",
@@ -45,13 +46,19 @@ def unknown(path: Key, is_table: bool, look_near: bool = True) -> str:
 def _near(path: Key, is_table: bool) -> list[str]:
     place = place_of(path)
     if place.table:
-        own = [".".join(one) for one in tables(place.section) if one]
-        if not is_table:
-            own = [*catalog(place.section)]
-            own += catalog() if place.section is Stage else []
+        own = _names_in(place.table[0], place.section, is_table)
         near = nearest(".".join(place.rest), own) or _with_last(place.rest[-1:], own)
         return [".".join((*place.table, name)) for name in near]
     return _tables_near(path) if is_table else settings_near(".".join(path))
+
+
+def _names_in(array: str, section: type[Section], is_table: bool) -> list[str]:
+    """What may stand in a table of ``array``, whose settings ``section`` describes."""
+    if is_table:
+        return [".".join(one) for one in tables(section) if one]
+    if array == "stage":
+        return [*catalog(Stage), *(name for name in catalog() if not refusal(name))]
+    return [*catalog(section)]
 
 
 def alternatives(words: Iterable[str]) -> str:

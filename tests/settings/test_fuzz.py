@@ -8,14 +8,31 @@ from hypothesis import strategies as st
 
 from slangmod.errors import SettingsError
 from slangmod.settings import Settings, load_settings, resolve
-from slangmod.settings.catalog import catalog, tables
+from slangmod.settings.catalog import arrays, catalog, tables
 from slangmod.settings.show import show
 
-names = st.sampled_from([*catalog(), "extra.a", "extra.a.b", "train", "model", "x.y"])
+IN_ARRAYS = [
+    f"{'.'.join(array)}.{number}.{name}"
+    for array, section in arrays().items()
+    for number in ("1", "2", "short")
+    for name in (*catalog(section), "train.gamma", "data.seq_len", "x")
+]
+names = st.sampled_from(
+    [*catalog(), "extra.a", "extra.a.b", "train", "model", "x.y", "stage"]
+) | st.sampled_from([*IN_ARRAYS, *(name.split(".", 2)[-1] for name in IN_ARRAYS)])
+expressions = st.builds(
+    '"={}"'.format,
+    st.sampled_from(
+        ["train.batch_size * 2", "1/0", "len(train.lr_schedule)", "base.seed", "9**99"]
+    )
+    | names
+    | st.text(),
+)
 parts = st.sampled_from(sorted({part for path in tables() for part in path}))
 texts = st.one_of(
     st.text(),
     st.integers().map(str),
+    expressions,
     st.floats().map(str),
     st.sampled_from(
         ["none", "true", "[1, 2]", "{a = 1}", '"x"', "'", "1 # 2", "\n=", ""]
@@ -32,6 +49,9 @@ lines = st.one_of(
     st.builds("{} = {}".format, names, texts),
     st.builds("[{}]".format, names | parts),
     st.builds("[[{}]]".format, names | parts),
+    st.sampled_from(
+        ["[[stage]]\nepochs = 1", "[[model.layer]]", "[[optimizer.group]]\nmatch = '*'"]
+    ),
     st.builds('base = "{}"'.format, st.text() | st.just("c.toml")),
     st.builds('size = "{}"'.format, texts),
     st.text(),

@@ -13,6 +13,7 @@ from slangmod.errors import SettingsError
 from slangmod.settings import Resolved, load_settings, resolve
 from slangmod.settings.catalog import catalog
 from slangmod.settings.show import changed_values, run_config, show
+from slangmod.settings.totals import TOTALS
 from slangmod.settings.values import plain
 
 FIRST = "[train]\n\nlearning_rate = 0.0003\n"
@@ -213,7 +214,49 @@ def overrides(draw):
         else:
             unset = [st.none()] if known.optional else []
             chosen[name] = draw(st.one_of(*unset, *map(of_shape, known.shapes)))
-    return chosen | {"extra": draw(free)}
+    tables = {name: draw(strategy) for name, strategy in ARRAYS.items()}
+    for total, array in TOTALS.items():
+        if tables[".".join(array)]:
+            chosen.pop(total, None)
+    return chosen | {"extra": draw(free)} | tables
+
+
+def some(**strategies):
+    """Tables with some of the keys; a key's __ stands for a dot."""
+    named = {key.replace("__", "."): one for key, one in strategies.items()}
+    return st.lists(st.fixed_dictionaries({}, optional=named), max_size=3)
+
+
+ARRAYS = {
+    "stage": st.lists(
+        st.fixed_dictionaries(
+            {"epochs": st.integers(1, 9)},
+            optional={
+                "reset_optimizer": st.booleans(),
+                "schedule": st.sampled_from(["restart", "continue"]),
+                "train.eval_freq": st.none() | st.integers(1, 99),
+                "train.warmup": st.sampled_from([3, "5%", "2 epochs"]),
+                "optimizer.betas": st.just([0.5, 0.75]),
+                "model.dropout": st.floats(0, 0.5),
+            },
+        ),
+        max_size=3,
+    ),
+    "model.layer": some(
+        repeat=st.integers(1, 5),
+        n_heads=st.sampled_from([1, 2, 4]),
+        qk_norm=st.booleans(),
+        feedforward__flavor=st.sampled_from(["glu", "grn"]),
+        feedforward__factor=st.integers(1, 4) | st.floats(0.5, 4),
+    ),
+    "optimizer.group": st.lists(
+        st.fixed_dictionaries(
+            {"match": st.just("*")}, optional={"weight_decay": st.floats(0, 1)}
+        ),
+        max_size=1,
+    ),
+}
+"""Arrays of tables, sound ones."""
 
 
 @given(overrides(), st.booleans())
@@ -228,7 +271,7 @@ def test_what_is_shown_loads_as_the_same_settings(tmp_path, given_values, change
         assume("nested deeper" in str(error) or "eos_regex" in str(error))
         return
     for name, value in given_values.items():
-        if name != "extra":
+        if name not in ("extra", *ARRAYS):
             assert plain_at(resolved.settings, name) == value
     path = Path(tmp_path) / "shown.toml"
     path.write_text(show(resolved, changed=changed), "utf-8")
