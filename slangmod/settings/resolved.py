@@ -9,6 +9,7 @@ from typing import Any
 from slangmod.settings.catalog import Key
 from slangmod.settings.entries import Entry, of_python
 from slangmod.settings.literals import brief
+from slangmod.settings.places import place_of
 from slangmod.settings.sections import Settings
 from slangmod.settings.totals import totals_of
 from slangmod.settings.values import counts_of, value_at, values_of
@@ -44,7 +45,8 @@ class Resolved:
             {
                 path: (Entry(path, value, place),)
                 for path, value in [*counts_of(settings), *values_of(settings)]
-                if value != value_at(default, path) and ".".join(path) not in totals
+                if (value != value_at(default, path) or place_of(path).table)
+                and ".".join(path) not in totals
             },
         )
 

@@ -101,8 +101,11 @@ def changes(settings: Settings) -> list[tuple[Key, Any]]:
     return [
         (path, value)
         for path, value in values_of(settings)
-        if any(value != value_at(source, path) for source in sources)
-        and ".".join(path) not in totals
+        if ".".join(path) not in totals
+        and (
+            place_of(path).table
+            or any(value != value_at(source, path) for source in sources)
+        )
     ]
 
 
