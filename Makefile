@@ -29,6 +29,7 @@ docs: .venv/installed-dev  ## the manual, in docs/_build/html
 
 settings: .venv/installed-dev  ## write what is made from the lines of settings anew
 	$(BIN)/slangmod config example > config.example.toml
+	$(BIN)/slangmod config schema > slangmod.schema.json
 	$(BIN)/python docs/generate.py
 
 check: lint docs test  ## all that a change has to pass

@@ -9,14 +9,15 @@ from slangmod.settings.catalog import Key, Known, arrays, catalog, tables
 from slangmod.settings.literals import literal
 
 HEAD = """\
+#:schema ./slangmod.schema.json
+
 # Every setting of slangmod with its default value. A file needs only what it changes.
 # "none" unsets what may be unset. Values come from, weakest first: defaults, the preset
 # that `size` names, the files that `base` names, this file, variables such as
 # SLM_TRAIN__BATCH_SIZE, and flags such as --train.batch_size.
 #
-# Editors complete and check it with the help of a schema: write it with
-# `slangmod config schema > slangmod.schema.json` and begin this file with the line
-# `#:schema ./slangmod.schema.json`.
+# Editors that know TOML complete and check this file by the schema that the first line
+# names; `slangmod config schema > slangmod.schema.json` writes it.
 """
 WIDTH = 88
 
