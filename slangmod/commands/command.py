@@ -8,7 +8,7 @@ VALUE = "value"
 ALL = "all"
 """In a command's ``settings``: every one there is."""
 
-ALWAYS_MAY_CHANGE = ("log_level", "progress")
+ALWAYS_MAY_CHANGE = ("log_level", "progress", "plot")
 """Settings that any action on a run may be given, whatever the run was trained with."""
 
 RESUME_MAY_CHANGE = (
@@ -19,6 +19,8 @@ RESUME_MAY_CHANGE = (
     "train.patience",
     "checkpoint",
     "chat",
+    "track",
+    "samples",
 )
 """Settings, or sections of them, with which ``resume`` may go on otherwise than a run
 began. They say how long to train and what to keep, never what is learnt in a step."""

@@ -37,9 +37,14 @@ from slangmod.training.state import TrainState
 
 LOG = logging.getLogger(__name__)
 
-MAY_DIFFER = (*RESUME_MAY_CHANGE, "workdir", "name", "size", "base", "files", "extra")
+MAY_DIFFER = (
+    *RESUME_MAY_CHANGE,
+    *("workdir", "name", "size", "base", "files", "extra"),
+    *("sweep", "repeat", "plugins"),
+)
 """Settings that a run may go on with other values of: those that resume lets change,
-those that say where things lie, and those whose effect is compared by content."""
+those that say where things lie, those whose effect is compared by content, and those
+that are about other runs or about who may be imported."""
 
 
 def run(call: Call) -> None:

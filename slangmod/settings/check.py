@@ -22,6 +22,7 @@ from slangmod.settings.literals import NONE, literal
 from slangmod.settings.places import Tables, known_at, opens, place_of
 from slangmod.settings.scan import DEEPEST, LONGEST_KEY
 from slangmod.settings.sections import Section, Settings
+from slangmod.settings.seeking import is_sought
 from slangmod.settings.stages import refusal
 from slangmod.settings.values import is_at, put
 
@@ -204,6 +205,10 @@ def wrong(known: Known, value: Any) -> str:
         unset = f", or {literal(None)}" if known.optional else ""
         return f"must be {known.limits_in_words()}{unset}"
     expected = known.expected()
+    if is_sought(value):
+        return (
+            f"is what to search through; run `slangmod sweep` for that, or {expected}"
+        )
     if near := _words_near(known, value):
         return f"{expected}; did you mean {suggest.alternatives(near)}?"
     if isinstance(value, str) and type(toml_value(value)) in kinds:

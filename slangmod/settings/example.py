@@ -53,7 +53,8 @@ def _title(table: Key) -> str:
         return "\n# Of no section."
     section = tables().get(table)
     about = section.__doc__ if section else catalog()[".".join(table)].meaning
-    return f"\n# {about}\n[{'.'.join(table)}]"
+    lines = wrap(about or "", WIDTH, initial_indent="# ", subsequent_indent="#   ")
+    return "\n".join(["", *lines, f"[{'.'.join(table)}]"])
 
 
 def _setting(known: Known, name: str, width: int = WIDTH) -> str:

@@ -20,6 +20,7 @@ from slangmod.settings.places import place_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import Clash, clashes
 from slangmod.settings.sections import Settings
+from slangmod.settings.seeking import sought
 from slangmod.settings.totals import totals_of
 from slangmod.settings.values import counts_of, value_at, values_of
 
@@ -47,17 +48,21 @@ def resolve(
     *,
     start: Sequence[Entry] = (),
     at_hand: AtHand = nothing_at_hand,
+    searching: bool = False,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
     A flag is a name without dashes and the text of its value; the last of a name wins.
     ``start`` stands above ``file`` and below all else. ``at_hand`` tells expressions of
-    the data.
+    the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``.
     Raises SettingsError with every problem there is.
     """
     variables = sources.of_environment(environment or {})
     stronger = [list(start), variables, sources.of_flags(flags)]
-    return _resolved(stack(file, stronger), at_hand)
+    layers = stack(file, stronger)
+    if searching:
+        layers.entries = [list(map(sought, entries)) for entries in layers.entries]
+    return _resolved(layers, at_hand)
 
 
 def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:

@@ -11,49 +11,50 @@ here too; a test holds them equal to the tables of functions that they choose fr
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import Field
 
 from slangmod.settings.free import FreeTable
+from slangmod.settings.setting import (
+    Activation,
+    Count,
+    Decay,
+    Device,
+    Duration,
+    Flavor,
+    Free,
+    Gate,
+    LongSpan,
+    Name,
+    Plugin,
+    Positive,
+    Section,
+    Span,
+    setting,
+)
+from slangmod.settings.watching import Chat, Plot, Samples, Sweep, Track
 
-# The description of a pattern says in words what it asks for: errors and help show it.
-Duration = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]$", description='a number and its unit s, m, h or d, such as "90s" or "2h"')]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description='1 to 64 letters, digits, ".", "_" and "-"')]
-Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$", description='a device of torch, such as "cpu", "cuda" or "cuda:1"')]
-Span = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? *(%|epochs?|[kMG]? *tokens)$", description='a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
-LongSpan = Annotated[str, Field(pattern=r"^(0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?|0+\.[0-9]{0,5}[1-9]0*) *(%|epochs?|[kMG]? *tokens)$", description='a text for more than nothing, such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
-Plugin = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$", description='a class such as "torch.optim:RAdam", from torch, slangmod, or a package in plugins.allow')]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Activation = Literal["elu", "gelu", "mish", "relu", "swish"]
-Gate = Literal["elu", "gelu", "mish", "none", "relu", "sigmoid", "swish"]
-Flavor = Literal["vanilla", "glu", "grn"]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Free = Annotated[FreeTable, PlainValidator(FreeTable), PlainSerializer(FreeTable.plain)]
-
-
-def setting(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
-    """One setting: its default, what it means, its unit, and its limits.
-
-    ``limits`` are pydantic's ``ge``, ``gt``, ``le``, ``lt``.
-    """
-    return Field(
-        default=default,
-        description=meaning,
-        json_schema_extra={"unit": unit} if unit else None,
-        **limits,
-    )
-
-
-class Section(BaseModel):
-    """A table of settings: frozen, strict about types, closed to unknown names."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        protected_namespaces=(),
-    )
+__all__ = [
+    "Chat",
+    "Checkpoint",
+    "Data",
+    "FeedForward",
+    "Files",
+    "Group",
+    "LayerFeedForward",
+    "LayerTable",
+    "Model",
+    "Optimizer",
+    "Plot",
+    "Plugins",
+    "Samples",
+    "Section",
+    "Settings",
+    "Stage",
+    "Sweep",
+    "Tokens",
+    "Track",
+    "Train",
+]
 
 
 class Files(Section):
@@ -220,23 +221,6 @@ class Checkpoint(Section):
     keep: int = setting(2, "newest checkpoints kept, besides the best", "checkpoints", ge=1)
 
 
-class Chat(Section):
-    """How text is generated, and how a conversation is laid out."""
-
-    generator: Literal["greedy", "top_k", "top_p", "beamsearch"] = setting("greedy", "how the next token is chosen")
-    max_tokens: int = setting(256, "longest answer", "tokens", ge=1)
-    temperature: float = setting(1.0, "divides the logits before sampling", gt=0)
-    k: int | float = setting(0.1, "top_k samples from so many tokens; below 1 a share of the vocabulary", gt=0)
-    p: float = setting(0.8, "top_p samples from the fewest tokens that are this likely together", gt=0, le=1)
-    width: int = setting(8, "beams of beamsearch", "beams", ge=1)
-    boost: float = setting(1.0, "length exponent of beams", ge=0)
-    style: Literal["space", "paragraph", "quotes", "dialogue"] = setting("space", "how turns are joined")
-    user: str = setting("USR", "name shown for the user")
-    bot: str = setting("BOT", "name shown for the model")
-    stop: str = setting("Stop!", "ends the conversation when typed, and the text of the model where it writes it")
-    system: str = setting("", "text, or a file of text, that opens the conversation")
-
-
 class Stage(Section):
     """A part of the training with settings of its own; everything else stays."""
 
@@ -266,6 +250,7 @@ class Settings(Section):
     size: Size | None = setting(None, "preset of data, model and training settings")
     base: str | None = setting(None, 'TOML file, or "preset:NAME", whose settings this one starts from')
     seed: int = setting(100, "from which all chance is drawn", ge=0)
+    repeat: int = setting(1, "train so many runs that differ in their seeds alone: seed, seed + 1, ...; each is called NAME-1, NAME-2, ...", "runs", ge=1)
     threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core", "threads", ge=1)
     deterministic: bool = setting(False, "repeatable kernels on GPUs too (always on for CPUs)")
     log_level: LogLevel | Annotated[int, Field(ge=10, le=50)] = setting("info", "least important messages that are shown")
@@ -278,6 +263,10 @@ class Settings(Section):
     optimizer: Optimizer = Optimizer()
     checkpoint: Checkpoint = Checkpoint()
     chat: Chat = Chat()
+    sweep: Sweep = Sweep()
+    track: Track = Track()
+    samples: Samples = Samples()
+    plot: Plot = Plot()
     plugins: Plugins = Plugins()
     stage: tuple[Stage, ...] = ()
     extra: Free = setting(FreeTable({}), "free table: tracked with the run, never read")

@@ -17,7 +17,7 @@ NEAR = [
     ("learning_rate", ["train.learning_rate"]),
     ("work_dir", ["workdir"]),
     ("files.work_dir", ["workdir"]),
-    ("train.seed", ["seed"]),
+    ("train.seed", ["seed", "sweep.seed"]),
     ("train.weight_decay", ["optimizer.weight_decay"]),
     ("train.dropout", ["tokens.dropout", "model.dropout"]),
     ("model.flavor", ["model.feedforward.flavor"]),
