@@ -40,7 +40,7 @@ def evaluate_run(folder: RunDir, settings: Settings, split: str) -> Score:
     device = choose_device(settings.data.device)
     threads = settings.threads or torch.get_num_threads()
     with reproducible(settings.deterministic or device.type == "cpu", threads):
-        model = load_model(folder.model).to(device)
+        model = load_model(folder.model, settings.plugins.allow).to(device)
         tokenizer = folder.model / TOKENIZER
         if sha256_of(tokenizer) != encodings.manifest.tokenizer_sha256:
             raise DataError(

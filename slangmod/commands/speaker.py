@@ -37,7 +37,7 @@ def open_speaker(call: Call) -> Speaker:
     run, settings = open_existing(call)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model = lay_out_for_reading(load_model(run.model))
+    model = lay_out_for_reading(load_model(run.model, settings.plugins.allow))
     model.to(device_here(settings.data.device))
     codec = Codec.load(run.model / TOKENIZER, settings.tokens.eos_string)
     if model.config["vocab"] != codec.vocab_size:

@@ -52,7 +52,7 @@ class Run:
         """
         from slangmod.model.folder import load_model
 
-        return load_model(self._run.model).eval()
+        return load_model(self._run.model, self.settings.plugins.allow)
 
     @cached_property
     def codec(self) -> "Codec":

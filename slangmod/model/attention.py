@@ -128,5 +128,5 @@ class Attention(nn.Module):
         if norm is not None:
             heads = norm(heads.float())
         if place.rotation is not None:
-            heads = rotate(heads, *place.rotation)
+            heads = rotate(heads, *place.rotation[self.head])
         return heads.to(dtype)

@@ -1,15 +1,19 @@
 """From settings to a model: parts chosen from their tables, weights drawn."""
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from slangmod.model.attention import Attention
-from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES
+from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES, Function
+from slangmod.model.functions import functions_of
 from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
 from slangmod.model.transformer import Layer, Transformer
+from slangmod.settings.per_layer import layers_of
 from slangmod.settings.sections import Model, Settings
 
 
@@ -18,39 +22,52 @@ def build_model(settings: Settings, vocab: int) -> Transformer:
 
     Weights are drawn from torch's default generator; whoever calls has seeded it.
     """
-    model = assemble(settings.model, vocab)
+    model = assemble(settings.model, vocab, settings.plugins.allow)
     initialise(model)
     return model
 
 
-def assemble(section: Model, vocab: int) -> Transformer:
+def assemble(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transformer:
     """The model on the CPU with its tables of positions; its weights are not set."""
-    model = skeleton(section, vocab)
+    model = skeleton(section, vocab, allow)
     model.to_empty(device="cpu")
     model.positions.fill()
     return model
 
 
-def skeleton(section: Model, vocab: int) -> Transformer:
-    """The model without memory: names, shapes and types of its weights."""
+def skeleton(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transformer:
+    """The model without memory: names, shapes and types of its weights.
+
+    ``allow``: packages from which activations and gates may be imported. Raises
+    SettingsError if one of another package, or one that is not sound, is asked for.
+    """
     dim = section.dim
     norm = NORMS[section.norm_cls]
+    layers = layers_of(section)
+    heads = dict.fromkeys(dim // one.n_heads for one in layers)
+    functions = functions_of(section, allow)
     with torch.device("meta"):
         return Transformer(
             nn.Embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
-            POSITIONS[section.positions](section.context, dim, dim // section.n_heads),
-            [layer(section) for _ in range(section.n_layers)],
+            POSITIONS[section.positions](section.context, dim, heads),
+            [layer(one, functions) for one in layers],
             norm(dim, section.norm_bias) if section.norm_first else None,
             None if section.tie_embeddings else nn.Linear(dim, vocab, bias=False),
             dropout=section.dropout,
             softcap=section.logit_softcap,
             context=section.context,
-            config={"vocab": vocab, "model": section.model_dump(exclude={"compile"})},
+            config={"vocab": vocab, "model": described(section)},
         )
 
 
-def layer(section: Model) -> Layer:
-    """One of the ``n_layers`` layers."""
+def described(section: Model) -> dict[str, Any]:
+    """``section`` as config.json has it: what makes the model, ready for JSON."""
+    left_out = {"compile"} if section.layer else {"compile", "layer"}
+    return section.model_dump(mode="json", exclude=left_out)
+
+
+def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
+    """One layer as ``section`` has it; ``functions`` are those that tables have not."""
     norm, dim = NORMS[section.norm_cls], section.dim
     head = dim // section.n_heads
     part = section.feedforward
@@ -67,7 +84,11 @@ def layer(section: Model) -> Layer:
         ),
         norm(dim, section.norm_bias),
         FLAVORS[part.flavor](
-            dim, part.factor, ACTIVATIONS[part.activation], GATES[part.gate], part.bias
+            dim,
+            part.factor,
+            {**ACTIVATIONS, **functions}[part.activation],
+            {**GATES, **functions}[part.gate],
+            part.bias,
         ),
         norm_first=section.norm_first,
         dropout=section.dropout,

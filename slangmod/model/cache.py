@@ -1,34 +1,39 @@
 """Keys and values of the tokens already read, so that none is read twice."""
 
+from collections.abc import Sequence
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from slangmod.model.attention import Remember
+
+Shape = tuple[int, int, int, int]
 
 
 class Cache:
     """Room for a number of tokens in every layer, set aside once.
 
-    keys, values: [layers, batch, kv_heads, capacity, head]; the first ``length``
-    tokens are filled, what lies beyond is never read.
+    keys, values: for each layer [batch, kv_heads, capacity, head], where layers may
+    differ in heads; the first ``length`` tokens are filled, what lies beyond is never
+    read.
     """
 
-    def __init__(self, shape: tuple[int, int, int, int, int], like: Tensor) -> None:
-        """Of the type of ``like``, and where that is."""
-        self.keys = torch.empty(shape, dtype=like.dtype, device=like.device)
-        self.values = torch.empty_like(self.keys)
+    def __init__(self, shapes: Sequence[Shape], like: Tensor) -> None:
+        """A shape for each layer; of the type of ``like``, and where that is."""
+        self.keys = [like.new_empty(shape) for shape in shapes]
+        self.values = [like.new_empty(shape) for shape in shapes]
         self.length = 0
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows of the batch: [new batch] int64, repeats allowed."""
-        old_keys, old_values = self.keys, self.values
-        shape = (old_keys.shape[0], len(rows), *old_keys.shape[2:])
-        self.keys, self.values = old_keys.new_empty(shape), old_values.new_empty(shape)
+        self.keys = [self._selected(old, rows) for old in self.keys]
+        self.values = [self._selected(old, rows) for old in self.values]
+
+    def _selected(self, old: Tensor, rows: Tensor) -> Tensor:
+        new = old.new_empty((len(rows), *old.shape[1:]))
         filled = slice(0, self.length)
-        self.keys[:, :, :, filled] = old_keys[:, rows, :, filled]
-        self.values[:, :, :, filled] = old_values[:, rows, :, filled]
+        new[:, :, filled] = old[rows, :, filled]
+        return new
 
     def writer(self, layer: int) -> Remember:
         """For the attention of one layer: store what is new, give back everything."""

@@ -24,14 +24,17 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
-def gated(gate: Function) -> Function:
+class Gated(nn.Module):
     """[.., 2 n] -> [.., n]: the first half times gate(the second half)."""
 
-    def apply(x: Tensor) -> Tensor:
-        value, control = x.chunk(2, dim=-1)
-        return value * gate(control)
+    def __init__(self, gate: Function) -> None:
+        super().__init__()
+        self.gate = gate
 
-    return apply
+    def forward(self, x: Tensor) -> Tensor:
+        """Each position by itself."""
+        value, control = x.chunk(2, dim=-1)
+        return value * self.gate(control)
 
 
 class FeedForward(nn.Module):
@@ -66,7 +69,7 @@ def glu(
     """Up, one half gates the other, down."""
     half = max(1, round(factor * dim / 2))
     up = nn.Linear(dim, 2 * half, bias=bias)
-    return FeedForward(up, gated(gate), nn.Linear(half, dim, bias=bias), identity)
+    return FeedForward(up, Gated(gate), nn.Linear(half, dim, bias=bias), identity)
 
 
 def grn(
@@ -76,7 +79,7 @@ def grn(
     hidden = max(1, round(factor * dim))
     up = nn.Linear(dim, hidden, bias=bias)
     down = nn.Linear(hidden, 2 * dim, bias=bias)
-    return FeedForward(up, activation, down, gated(gate))
+    return FeedForward(up, activation, down, Gated(gate))
 
 
 ACTIVATIONS: dict[str, Function] = {

@@ -1,6 +1,7 @@
 """A model on disk: model.safetensors, config.json, tokenizer.json, and no pickle."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from slangmod import files
-from slangmod.errors import DataError
+from slangmod.errors import DataError, SettingsError
 from slangmod.model.build import assemble, skeleton
 from slangmod.model.transformer import Transformer
+from slangmod.settings.per_layer import layers_of
 from slangmod.settings.rules import clashes
-from slangmod.settings.sections import Data, Model, Settings
+from slangmod.settings.sections import Data, Model, Plugins, Settings
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -41,29 +43,35 @@ def save_model(folder: Path, model: Transformer, tokenizer: Path) -> None:
         files.mark(aside, description)
 
 
-def load_model(folder: Path) -> Transformer:
+def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
     """The model that ``save_model`` wrote: on the CPU, in evaluation mode.
 
-    Raises DataError, naming file and fault, before any memory is set aside for
-    weights that do not fit.
+    Activations and gates that are classes come from torch, slangmod and the packages
+    in ``allow``: what a folder names is never imported on its word alone. Raises
+    DataError, naming file and fault, before any memory is set aside for weights that
+    do not fit.
     """
-    section, vocab = read_config(folder / CONFIG)
+    packages = tuple(allow)
+    section, vocab = read_config(folder / CONFIG, packages)
     path = folder / WEIGHTS
     try:
         with safe_open(path, framework="pt") as stored:
-            check_weights(path, stored, skeleton(section, vocab))
-            model = assemble(section, vocab)
+            check_weights(path, stored, skeleton(section, vocab, packages))
+            model = assemble(section, vocab, packages)
             names = model.state_dict().keys()
             model.load_state_dict({name: stored.get_tensor(name) for name in names})
+    except SettingsError as error:
+        raise DataError(f"{folder / CONFIG}: {error}") from error
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: {error}; train the model again") from error
     return model.eval()
 
 
-def read_config(path: Path) -> tuple[Model, int]:
+def read_config(path: Path, allow: tuple[str, ...]) -> tuple[Model, int]:
     """The [model] section and the size of the vocabulary that config.json names.
 
-    Raises DataError if it is missing, broken or of another format.
+    Raises DataError if it is missing, broken, of another format, or if it names a class
+    that is not of the packages in ``allow``.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -72,7 +80,9 @@ def read_config(path: Path) -> tuple[Model, int]:
                 f"{path}: format {content['format']!r}, but this slangmod reads "
                 f"{FORMAT}; read it with the slangmod that wrote it"
             )
-        section, vocab = Model.model_validate(content["model"]), content["vocab"]
+        # As JSON, which has lists where settings have tuples.
+        section = Model.model_validate_json(json.dumps(content["model"]))
+        vocab = content["vocab"]
     except FileNotFoundError:
         raise DataError(
             f"{path}: there is no model yet; it is written when training ends, and "
@@ -86,8 +96,16 @@ def read_config(path: Path) -> tuple[Model, int]:
         raise DataError(f"{path}: model.{place}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the description of a model: {error}") from error
-    for clash in clashes(Settings(model=section, data=Data(seq_len=1))):
-        raise DataError(f"{path}: {clash.reason}")
+    plugins = Plugins(allow=allow)
+    for clash in clashes(
+        Settings(model=section, data=Data(seq_len=1), plugins=plugins)
+    ):
+        raise DataError(f"{path}: {clash.keys[0]}: {clash.reason}")
+    if section.n_layers != len(layers_of(section)):
+        raise DataError(
+            f"{path}: model.n_layers = {section.n_layers}, but model.layer has "
+            f"{len(layers_of(section))}"
+        )
     if type(vocab) is not int or vocab < 1:
         raise DataError(f"{path}: vocab = {vocab!r}: must be a positive integer")
     return section, vocab

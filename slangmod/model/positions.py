@@ -9,7 +9,7 @@ positions are as small as they are.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -24,7 +24,8 @@ class Placement(NamedTuple):
 
     at_input: Tensor | None = None  # [seq, dim], added to the embeddings
     at_attention: Tensor | None = None  # [seq, dim], added to what each attention reads
-    rotation: tuple[Tensor, Tensor] | None = None  # cos, sin: [seq, 1, head / 2] each
+    # by width of a head: cos, sin: [seq, 1, head / 2] each
+    rotation: dict[int, tuple[Tensor, Tensor]] | None = None
 
 
 def angles(context: int, width: int) -> Tensor:
@@ -83,18 +84,15 @@ class Learnable(nn.Module):
         return Placement(at_input=self.embedding.weight[start:stop])
 
 
-class Rotary(nn.Module):
-    """Angles by which queries and keys are turned, so that only distances count.
-
-    Su et al. 2021, RoFormer, section 3.2; feature i is paired with i + head / 2.
-    """
+class Angles(nn.Module):
+    """Cosines and sines of the angles by which heads of one width are turned."""
 
     cosines: Tensor
     sines: Tensor
 
-    def __init__(self, context: int, dim: int, head: int) -> None:
+    def __init__(self, context: int, head: int) -> None:
         super().__init__()
-        self.embedding_scale = math.sqrt(dim)
+        self.head = head
         shape = context, 1, head // 2
         self.register_buffer("cosines", torch.empty(shape), persistent=False)
         self.register_buffer("sines", torch.empty(shape), persistent=False)
@@ -106,9 +104,38 @@ class Rotary(nn.Module):
         self.cosines.copy_(turns.cos())
         self.sines.copy_(turns.sin())
 
+
+class Rotary(nn.Module):
+    """Angles by which queries and keys are turned, so that only distances count.
+
+    Su et al. 2021, RoFormer, section 3.2; feature i is paired with i + head / 2. There
+    is a table for each of the widths that heads have in some layer.
+    """
+
+    def __init__(self, context: int, dim: int, heads: Iterable[int]) -> None:
+        super().__init__()
+        self.embedding_scale = math.sqrt(dim)
+        self.angles = nn.ModuleList(Angles(context, head) for head in heads)
+
+    def tables(self) -> Iterator[Angles]:
+        """The tables, one for each width."""
+        for table in self.angles:
+            assert isinstance(table, Angles)
+            yield table
+
+    def fill(self) -> None:
+        """Work out the tables (anew after the model was given memory)."""
+        for table in self.tables():
+            table.fill()
+
     def forward(self, start: int, stop: int) -> Placement:
         """Positions start .. stop - 1."""
-        return Placement(rotation=(self.cosines[start:stop], self.sines[start:stop]))
+        return Placement(
+            rotation={
+                table.head: (table.cosines[start:stop], table.sines[start:stop])
+                for table in self.tables()
+            }
+        )
 
 
 def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
@@ -119,32 +146,32 @@ def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     )
 
 
-def vanilla(context: int, dim: int, _head: int) -> Sinusoidal:
+def vanilla(context: int, dim: int, _heads: Iterable[int]) -> Sinusoidal:
     """Sinusoids, once at the input."""
     return Sinusoidal(context, dim, every_layer=False)
 
 
-def sinusoidal(context: int, dim: int, _head: int) -> Sinusoidal:
+def sinusoidal(context: int, dim: int, _heads: Iterable[int]) -> Sinusoidal:
     """Sinusoids, before the attention of every layer."""
     return Sinusoidal(context, dim, every_layer=True)
 
 
-def learnable(context: int, dim: int, _head: int) -> Learnable:
+def learnable(context: int, dim: int, _heads: Iterable[int]) -> Learnable:
     """Learnt vectors, once at the input."""
     return Learnable(context, dim)
 
 
-def rotary(context: int, dim: int, head: int) -> Rotary:
+def rotary(context: int, dim: int, heads: Iterable[int]) -> Rotary:
     """Queries and keys of every layer are turned."""
-    return Rotary(context, dim, head)
+    return Rotary(context, dim, heads)
 
 
 Positions = Sinusoidal | Learnable | Rotary
 
-POSITIONS: dict[str, Callable[[int, int, int], Positions]] = {
+POSITIONS: dict[str, Callable[[int, int, Iterable[int]], Positions]] = {
     "vanilla": vanilla,
     "learnable": learnable,
     "sinusoidal": sinusoidal,
     "rotary": rotary,
 }
-"""Each from context (tokens), dim and head (features)."""
+"""Each from context (tokens), dim, and all widths that heads have (features)."""

@@ -122,11 +122,12 @@ class Transformer(nn.Module):
 
     def new_cache(self, batch: int, capacity: int) -> Cache:
         """Room for ``capacity`` tokens of each of ``batch`` sequences."""
-        first = self.layers[0]
-        assert isinstance(first, Layer)
-        kv_heads, head = first.attention.n_kv_heads, first.attention.head
-        shape = len(self.layers), batch, kv_heads, capacity, head
-        return Cache(shape, like=self.embedding.weight)
+        shapes = []
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            attention = layer.attention
+            shapes.append((batch, attention.n_kv_heads, capacity, attention.head))
+        return Cache(shapes, like=self.embedding.weight)
 
     def head(self, hidden: Tensor) -> Tensor:
         """[.., dim] -> [.., vocab]: logits, within +-softcap where there is one."""

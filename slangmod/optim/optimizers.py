@@ -12,12 +12,16 @@ import torch
 from torch import nn
 
 from slangmod.optim.bfgs import LBFGS
-from slangmod.optim.groups import parameter_groups
+from slangmod.optim.classes import arguments, optimizer_class
+from slangmod.optim.groups import Groups, parameter_groups
 from slangmod.optim.muon import Together, muon_and_adamw
-from slangmod.settings.rules import OPTIONS
-from slangmod.settings.sections import Settings
+from slangmod.settings.optimizer_rules import OPTIONS, own_options
+from slangmod.settings.plugins import is_plugin
+from slangmod.settings.sections import Group, Settings
 
-Groups = list[dict[str, Any]]
+Make = Callable[..., torch.optim.Optimizer]
+"""Parameter groups, learning rate and options -> optimizer."""
+
 Betas = tuple[float, float]
 BETAS: Final = (0.9, 0.999)
 
@@ -102,10 +106,10 @@ def sgd(groups: Groups, rate: float) -> torch.optim.SGD:
 def rprop(groups: Groups, rate: float) -> torch.optim.Rprop:
     """Steps by the sign of the gradient alone (Riedmiller and Braun, 1993).
 
-    A weight's step begins at the rate, grows by 1.2 and shrinks by half from there;
-    only the rate of the first step counts.
+    A weight's step begins at the rate, grows by 1.2 and shrinks by half from there, to
+    1e-6 or the rate if that is less; only the rate of the first step counts.
     """
-    return torch.optim.Rprop(groups, lr=rate)
+    return torch.optim.Rprop(groups, lr=rate, step_sizes=(min(1e-6, rate), 50))
 
 
 def bfgs(
@@ -146,20 +150,61 @@ OPTIMIZERS: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
     "bfgs": bfgs,
     "muon": muon,
 }
-"""Parameter groups, learning rate and options -> optimizer."""
+"""By the words of ``train.optimizer``."""
 
 
 def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of ``train.optimizer`` over the model's parameters.
 
     Each group keeps its peak learning rate under ``initial_lr``, torch's own name for
-    it, so that a schedule can set ``lr`` before each step.
+    it, so that a schedule can set ``lr`` before each step; that of the weights without
+    a rate of their own is ``optimizer.defaults["lr"]``. Raises SettingsError where a
+    group has no weights, or a class of others does not take its options.
     """
-    name, rate = settings.train.optimizer, settings.train.learning_rate
-    given = {option: getattr(settings.optimizer, option) for option in OPTIONS[name]}
-    decay = given.pop("weight_decay", 0.0)
-    options = {option: value for option, value in given.items() if value is not None}
-    optimizer = OPTIMIZERS[name](parameter_groups(model, decay), rate, **options)
+    rate = settings.train.learning_rate
+    make, decay, options = chosen(settings)
+    own = settings.optimizer.group
+    groups = parameter_groups(model, decay, [group.match for group in own])
+    filled = [
+        with_own_options(group, own[group["number"] - 1], make, rate, options)
+        if group["number"]
+        else group
+        for group in groups
+    ]
+    optimizer = make(filled, rate, **options)
+    optimizer.defaults["lr"] = rate
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def chosen(settings: Settings) -> tuple[Make, float, dict[str, Any]]:
+    """What makes the optimizer, the decay of matrices, and the options it gets."""
+    name, section = settings.train.optimizer, settings.optimizer
+    if is_plugin(name):
+        make = optimizer_class(name, settings.plugins.allow)
+        return make, section.weight_decay, arguments(section.options)
+    given = {option: getattr(section, option) for option in OPTIONS[name]}
+    decay = given.pop("weight_decay", 0.0)
+    options = {option: value for option, value in given.items() if value is not None}
+    return OPTIMIZERS[name], decay, options
+
+
+def with_own_options(
+    group: dict[str, Any],
+    own: Group,
+    make: Make,
+    rate: float,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """``group`` with every option spelled out, so that no common one fills it in.
+
+    The optimizer that it would have by itself says how its options are called and
+    which follow from others.
+    """
+    changes = own_options(own)
+    decay = changes.pop("weight_decay", group["weight_decay"])
+    if own.learning_rate is not None:
+        rate = own.learning_rate
+    alone = make([{**group, "weight_decay": decay}], rate, **{**options, **changes})
+    return dict(alone.param_groups[0])

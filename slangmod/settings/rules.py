@@ -1,51 +1,34 @@
 """What settings must be to each other: rules that no single line can say.
 
 A rule looks at all settings and names the keys that clash, the one to change first.
-To add one: a function, and its name in RULES.
+To add one: a function, and its name in RULES. Those of [model] and [optimizer] are in
+model_rules.py and optimizer_rules.py.
 """
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from slangmod.files import ASIDE
+from slangmod.settings.clash import Clash, Rule
 from slangmod.settings.derived import overlap_tokens, seconds_of
+from slangmod.settings.model_rules import heads_divide_width, rotary_turns_pairs
+from slangmod.settings.optimizer_rules import (
+    OPTIONS,
+    groups_fit_optimizer,
+    groups_have_weights,
+    options_are_for_classes,
+    options_fit_optimizer,
+)
+from slangmod.settings.plugins import classes_are_allowed, packages_are_names
 from slangmod.settings.sections import Settings, Stage
 from slangmod.settings.stages import stages_of
+
+__all__ = ["LEAST_VOCAB", "OPTIONS", "RULES", "Clash", "clashes"]
 
 LEAST_VOCAB = {"bpe": 257, "unigram": 257, "wordpiece": 513, "byte": 0}
 """The smallest vocabulary that can spell any text, with the end symbol: all 256 bytes,
 in WordPiece at the start of a word and within. "byte" has 257 whatever is asked for."""
-
-OPTIONS = {
-    "adamw": ("weight_decay", "betas", "eps"),
-    "adafactor": ("weight_decay",),
-    "adam": ("betas", "eps"),
-    "nadam": ("betas", "eps"),
-    "adamax": ("betas", "eps"),
-    "adadelta": ("rho", "eps"),
-    "rmsprop": ("rho", "eps", "momentum"),
-    "momentum": ("weight_decay", "momentum"),
-    "nag": ("weight_decay", "momentum"),
-    "adagrad": ("eps",),
-    "sgd": ("weight_decay",),
-    "rprop": (),
-    "bfgs": ("history", "bfgs_warmup"),
-    "muon": ("weight_decay", "momentum", "betas", "eps"),
-}
-"""The options of [optimizer] that each optimizer uses."""
-
-
-@dataclass(frozen=True)
-class Clash:
-    """Settings that cannot stand together: their dotted names, and why not."""
-
-    keys: tuple[str, ...]
-    reason: str
-
-
-Rule = Callable[[Settings], Iterator[Clash]]
 
 
 def clashes(settings: Settings) -> list[Clash]:
@@ -62,31 +45,6 @@ def clashes(settings: Settings) -> list[Clash]:
                     )
                     found.append(Clash(tuple(keys), clash.reason))
     return found
-
-
-def heads_divide_width(settings: Settings) -> Iterator[Clash]:
-    """Each head gets an equal share of ``dim``; groups of heads are equal too."""
-    model = settings.model
-    if model.dim % model.n_heads:
-        yield Clash(
-            ("model.n_heads", "model.dim"), "model.dim must be a multiple of n_heads"
-        )
-    if model.n_kv_heads is not None and model.n_heads % model.n_kv_heads:
-        yield Clash(
-            ("model.n_kv_heads", "model.n_heads"),
-            "model.n_heads must be a multiple of n_kv_heads",
-        )
-
-
-def rotary_turns_pairs(settings: Settings) -> Iterator[Clash]:
-    """Rotary positions turn pairs of features within each head."""
-    model = settings.model
-    whole = model.dim % model.n_heads == 0
-    if model.positions == "rotary" and whole and model.dim // model.n_heads % 2:
-        yield Clash(
-            ("model.positions", "model.dim", "model.n_heads"),
-            "rotary positions need an even width of each head, model.dim / n_heads",
-        )
 
 
 def row_fits_context(settings: Settings) -> Iterator[Clash]:
@@ -186,23 +144,6 @@ def rates_are_in_order(settings: Settings) -> Iterator[Clash]:
         )
 
 
-def options_fit_optimizer(settings: Settings) -> Iterator[Clash]:
-    """An option that would change nothing is a mistake, save for its default and 0."""
-    name, section = settings.train.optimizer, settings.optimizer
-    used = OPTIONS.get(name, ("weight_decay",))
-    for option, field in type(section).model_fields.items():
-        value = getattr(section, option)
-        if option in (*used, "options", "group") or value in (None, field.default):
-            continue
-        if option == "weight_decay" and value == 0:
-            continue
-        users = ", ".join(sorted(one for one in OPTIONS if option in OPTIONS[one]))
-        yield Clash(
-            (f"optimizer.{option}", "train.optimizer"),
-            f"{name} has no optimizer.{option}; leave it out, or take one of {users}",
-        )
-
-
 def name_is_a_folder(settings: Settings) -> Iterator[Clash]:
     """The name of a run is the name of a folder of its own."""
     name = settings.name
@@ -278,6 +219,11 @@ RULES: tuple[Rule, ...] = (
     time_is_not_up,
     rates_are_in_order,
     options_fit_optimizer,
+    options_are_for_classes,
+    groups_fit_optimizer,
+    groups_have_weights,
+    classes_are_allowed,
+    packages_are_names,
     name_is_a_folder,
     paths_are_paths,
 )

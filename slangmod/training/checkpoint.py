@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from slangmod import __version__
 from slangmod.errors import RunError
 from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
+from slangmod.optim.state import restore, stored
 from slangmod.training.state import TrainState
 
 FORMAT: Final = 1
@@ -57,7 +58,7 @@ def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -
         if not problems_of(path):
             return path
         set_aside(path)
-    tensors, scalars = optimizer_tensors(state)
+    tensors, scalars = stored(state.optimizer, state.model)
     with folder_aside(path) as aside:
         weights = {k: v.contiguous() for k, v in state.model.state_dict().items()}
         write_tensors(path, aside / "model.safetensors", weights)
@@ -91,23 +92,6 @@ def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:
         },
         "versions": {"slangmod": __version__, "torch": torch.__version__},
     }
-
-
-def optimizer_tensors(
-    state: TrainState,
-) -> tuple[dict[str, Tensor], dict[str, float | int | bool | None]]:
-    """The optimizer's state by ``parameter name/key``: its tensors, and the rest."""
-    names = {id(p): name for name, p in state.model.named_parameters()}
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, float | int | bool | None] = {}
-    for parameter, entries in state.optimizer.state.items():
-        for key, value in entries.items():
-            place = f"{names[id(parameter)]}/{key}"
-            if isinstance(value, Tensor):
-                tensors[place] = value.contiguous()
-            else:
-                scalars[place] = value
-    return tensors, scalars
 
 
 def problems_of(path: Path) -> list[str]:
@@ -171,7 +155,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
     try:
         state.take(content)
         tensors = load_file(path / "optimizer.safetensors")
-        fill_optimizer(state, tensors, content["optimizer"])
+        restore(state.optimizer, state.model, tensors, content["optimizer"])
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
@@ -192,26 +176,6 @@ def load_weights(path: Path, model: torch.nn.Module) -> None:
             model.load_state_dict({name: file.get_tensor(name) for name in expected})
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path / 'model.safetensors'}: {error}") from error
-
-
-def fill_optimizer(
-    state: TrainState, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
-) -> None:
-    """Put back what ``optimizer_tensors`` gave."""
-    by_name: dict[str, dict[str, Any]] = {}
-    for place, value in {**tensors, **scalars}.items():
-        name, _, key = place.rpartition("/")
-        by_name.setdefault(name, {})[key] = value
-    names = {id(p): name for name, p in state.model.named_parameters()}
-    groups: Sequence[dict[str, Any]] = state.optimizer.param_groups
-    parameters = [p for group in groups for p in group["params"]]
-    content = state.optimizer.state_dict()
-    content["state"] = {
-        index: by_name[names[id(parameter)]]
-        for index, parameter in enumerate(parameters)
-        if names[id(parameter)] in by_name
-    }
-    state.optimizer.load_state_dict(content)
 
 
 def prune_checkpoints(folder: Path, keep: int, best_step: int) -> None:

@@ -119,7 +119,8 @@ class Trainer:
         set_learning_rate(state.optimizer, factor)
         guard.take_step(result, counters.step + 1, begin + size)
         state.optimizer.zero_grad(set_to_none=True)
-        ledger.enter(result, state.optimizer.param_groups[0]["lr"])
+        # Groups may have rates of their own, by the same factor.
+        ledger.enter(result, state.optimizer.defaults["lr"] * factor)
 
     def evaluate(self, state: TrainState, test: TokenDataset, ledger: Ledger) -> bool:
         """Look at the test split, where it is due; False if it was interrupted."""

@@ -66,13 +66,13 @@ def test_bfloat16_leaves_sinusoids_in_float32(tiny: Any, positions: str) -> None
 
 
 def test_rotary_turns_in_float32_under_autocast() -> None:
-    rotary = Rotary(CONTEXT, 16, 8)
+    rotary = Rotary(CONTEXT, 16, [8])
     rotary.fill()
     heads = torch.randn(1, CONTEXT, 2, 8).bfloat16()
     rotation = rotary(0, CONTEXT).rotation
     assert rotation is not None
     with torch.autocast("cpu", torch.bfloat16):
-        turned = rotate(heads, *rotation)
+        turned = rotate(heads, *rotation[8])
     assert turned.dtype == torch.float32
     angles = torch.arange(CONTEXT, dtype=torch.float64)[:, None, None]
     angles = angles * 10_000.0 ** (-torch.arange(0, 8, 2, dtype=torch.float64) / 8)
@@ -88,13 +88,13 @@ def test_rotary_turns_in_float32_under_autocast() -> None:
 
 
 def test_rotary_scores_depend_on_distance_alone() -> None:
-    rotary = Rotary(CONTEXT, 16, 8)
+    rotary = Rotary(CONTEXT, 16, [8])
     rotary.fill()
     query, key = torch.randn(2, 1, 1, 1, 8)
 
     def score(query_at: int, key_at: int) -> torch.Tensor:
         turned = [
-            rotate(heads, *(rotary(at, at + 1).rotation or ()))
+            rotate(heads, *rotary(at, at + 1).rotation[8])
             for heads, at in ((query, query_at), (key, key_at))
         ]
         return (turned[0] * turned[1]).sum()
@@ -106,22 +106,23 @@ def test_rotary_scores_depend_on_distance_alone() -> None:
 
 
 def test_rotary_keeps_lengths() -> None:
-    rotary = Rotary(50, 12, 6)
+    rotary = Rotary(50, 12, [6])
     rotary.fill()
     heads = torch.randn(2, 50, 3, 6)
-    turned = rotate(heads, *(rotary(0, 50).rotation or ()))
+    turned = rotate(heads, *rotary(0, 50).rotation[6])
     torch.testing.assert_close(turned.norm(dim=-1), heads.norm(dim=-1))
 
 
 @pytest.mark.parametrize("kind", POSITIONS)
 def test_tables_of_a_part_are_part_of_the_table(kind: str) -> None:
-    positions = POSITIONS[kind](20, 8, 4)
+    positions = POSITIONS[kind](20, 8, [4])
     positions.fill()
     whole, part = positions(0, 20), positions(5, 9)
     for all_places, places in zip(whole, part, strict=True):
-        if isinstance(all_places, tuple):
+        if isinstance(all_places, dict):
             assert all(
-                torch.equal(a[5:9], b) for a, b in zip(all_places, places, strict=True)
+                torch.equal(a[5:9], b)
+                for a, b in zip(all_places[4], places[4], strict=True)
             )
         elif all_places is not None:
             assert torch.equal(all_places[5:9], places)

@@ -167,7 +167,7 @@ def test_weights_of_layers_that_differ_are_those_of_each_layer_built_alone(
     expected = {
         f"layers.{number}.{name}": shape
         for number, one in enumerate(layers_of(model))
-        for name, shape in shapes(layer(one)).items()
+        for name, shape in shapes(layer(one, {})).items()
     }
     assert list(found.items()) == list(expected.items())
 

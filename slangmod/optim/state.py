@@ -1,0 +1,51 @@
+"""What an optimizer remembers of each weight, as files can hold it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def stored(
+    optimizer: torch.optim.Optimizer, model: nn.Module
+) -> tuple[dict[str, Tensor], dict[str, float | int | bool | None]]:
+    """The state of ``optimizer`` by ``parameter name/key``: its tensors, and the rest.
+
+    Raises ValueError if it remembers something that is not of a single weight.
+    """
+    names = {id(p): name for name, p in model.named_parameters()}
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, float | int | bool | None] = {}
+    for parameter, entries in optimizer.state.items():
+        if id(parameter) not in names:
+            raise ValueError("the state of the optimizer is not that of single weights")
+        for key, value in entries.items():
+            place = f"{names[id(parameter)]}/{key}"
+            if isinstance(value, Tensor):
+                tensors[place] = value.contiguous()
+            else:
+                scalars[place] = value
+    return tensors, scalars
+
+
+def restore(
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    scalars: Mapping[str, Any],
+) -> None:
+    """Put back what ``stored`` gave; groups and their options stay as they are."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for place, value in {**tensors, **scalars}.items():
+        name, _, key = place.rpartition("/")
+        by_name.setdefault(name, {})[key] = value
+    names = {id(p): name for name, p in model.named_parameters()}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    content = optimizer.state_dict()
+    content["state"] = {
+        index: by_name[names[id(parameter)]]
+        for index, parameter in enumerate(parameters)
+        if names[id(parameter)] in by_name
+    }
+    optimizer.load_state_dict(content)
