@@ -1,11 +1,12 @@
 """Classes that settings name, imported from where the user has said they may be."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 
 from slangmod.errors import SettingsError
 from slangmod.settings.plugins import allowed, refusal
-from slangmod.settings.suggest import alternatives, nearest
+from slangmod.settings.suggest import alternatives
 
 LONGEST = 300
 """Characters of an error in the code of others that are shown."""
@@ -29,7 +30,7 @@ def load_class[T](key: str, word: str, allow: Iterable[str], base: type[T]) -> t
             f"{place}: {module_name} cannot be imported: {in_one_line(error)}"
         ) from error
     if found is None:
-        near = alternatives(nearest(name, vars(module), 0.75))
+        near = alternatives(get_close_matches(name, vars(module), n=1))
         hint = f"; did you mean {near}?" if near else ""
         raise SettingsError(f"{place}: there is no {name} in {module_name}{hint}")
     if not isinstance(found, type):

@@ -4,6 +4,7 @@ By hand, because argparse guesses: it takes ``--train.learning_rat`` for the set
 that begins so. Nothing is abbreviated or guessed here.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +13,11 @@ from slangmod.commands import ALIASES, COMMANDS, SWITCH, Flag, own_flags
 
 SWITCHES = {"help", "version", "debug"}
 """Switches that every action has."""
+
+_ADDED = re.compile(
+    r"\+{1,2}(?P<name>[\w-]+(?:\.[\w-]+)+|[\w-]+(?==))(?:=(?P<text>.*))?", re.DOTALL
+)
+"""What adds a name, as Hydra writes it: ``+extra.note=hello``."""
 
 
 @dataclass
@@ -55,6 +61,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             arguments.switches.add("help")
         elif word.startswith("--"):
             _flag(arguments, word[2:], rest, known)
+        elif match := _ADDED.fullmatch(word):
+            _added(arguments, match)
         elif word.startswith("-") and word != "-":
             arguments.problems.append(
                 f"{word}: flags begin with two dashes and are not abbreviated; what "
@@ -92,6 +100,19 @@ def _flag(
         arguments.objects.append(text)
     elif own:
         arguments.flags[name] = text
+    else:
+        arguments.settings.append((name, text))
+
+
+def _added(arguments: Arguments, match: re.Match[str]) -> None:
+    """``+extra.note=hello``, which adds to the free table as ``--extra.note hello``."""
+    name, text = match["name"], match["text"]
+    if not name.startswith("extra."):
+        arguments.problems.append(
+            f"+{name}: only what is in [extra] can be added; use --{name} to set it"
+        )
+    elif text is None:
+        arguments.problems.append(f"+{name}: needs a value, +{name}=VALUE")
     else:
         arguments.settings.append((name, text))
 

@@ -7,6 +7,7 @@ import torch
 
 from slangmod.commands import resume
 from slangmod.commands.call import Call
+from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.recording import Recording, attach_log, detach_log
 from slangmod.commands.session import (
@@ -20,6 +21,7 @@ from slangmod.commands.signals import Signals
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import RunBusyError, UserError
 from slangmod.files import write_text
+from slangmod.optim import describe_groups
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
@@ -54,6 +56,7 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     folder = RunDir.of(settings.workdir, name)
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
+    check_classes(settings, encodings.manifest.vocab, device)
     make_room(folder, overwrite=overwrite)
     config = run_config(resolved, name)
     log = attach_log(level_of(settings.log_level))
@@ -126,6 +129,11 @@ def describe(session: Session) -> None:
         session.train.batches_in(1),
         planned,
     )
+    groups = session.settings.optimizer.group
+    if groups:
+        patterns = [group.match for group in groups]
+        for line in describe_groups(session.state.optimizer, patterns):
+            LOG.info("%s", line)
     warmup = session.horizon().batches_of(train.warmup, "train.warmup")
     if warmup > planned:
         last = max(0, planned - train.step_freq)  # mini-batches done before that step

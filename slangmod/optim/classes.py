@@ -37,7 +37,7 @@ def optimizer_class(
 
     def make(groups: Groups, rate: float, **options: Any) -> torch.optim.Optimizer:
         if not decays:
-            asked = [group["weight_decay"] for group in groups]
+            asked = [group.get("weight_decay", 0) for group in groups]
             if any(decay not in (0, Optimizer().weight_decay) for decay in asked):
                 raise SettingsError(
                     f'{place} = "{word}": has no weight_decay; leave it out of '

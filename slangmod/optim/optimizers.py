@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from slangmod.optim.bfgs import LBFGS
-from slangmod.optim.classes import arguments, optimizer_class
+from slangmod.optim.classes import arguments, optimizer_class, try_out
 from slangmod.optim.groups import Groups, parameter_groups
 from slangmod.optim.muon import Together, muon_and_adamw
 from slangmod.settings.optimizer_rules import OPTIONS, own_options
@@ -176,6 +176,16 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def check_optimizer(settings: Settings, model: nn.Module, device: torch.device) -> None:
+    """Raise SettingsError if ``train.optimizer`` is a class that cannot be relied on.
+
+    ``model`` is only looked at, and may be on the meta device; see ``try_out``.
+    """
+    name = settings.train.optimizer
+    if is_plugin(name):
+        try_out(name, lambda small: build_optimizer(settings, small), model, device)
 
 
 def chosen(settings: Settings) -> tuple[Make, float, dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from slangmod.settings.clash import Clash
+from slangmod.settings.free import FreeTable
 from slangmod.settings.groups import assign, idle
 from slangmod.settings.plugins import is_plugin
 from slangmod.settings.sections import Group, Settings
@@ -80,16 +81,32 @@ def options_are_for_classes(settings: Settings) -> Iterator[Clash]:
     name, options = settings.train.optimizer, settings.optimizer.options
     if options and not is_plugin(name):
         yield Clash(
-            ("optimizer.options", "train.optimizer"),
+            (".".join(("optimizer.options", *first_leaf(options))), "train.optimizer"),
             f"{name} takes none; its options stand in [optimizer] itself, and those "
             'of a class such as "torch.optim:RAdam" here',
         )
         return
     for argument in sorted(SET_ELSEWHERE.keys() & options.keys()):
         yield Clash(
-            ("optimizer.options",),
-            f"must not have {argument}, which is {SET_ELSEWHERE[argument]}",
+            (
+                ".".join(
+                    ("optimizer.options", argument, *first_leaf(options[argument]))
+                ),
+            ),
+            f"{argument} is {SET_ELSEWHERE[argument]} here; leave it out",
         )
+
+
+def first_leaf(value: Any) -> Iterator[str]:
+    """The names that lead to the first value in a table of tables.
+
+    >>> list(first_leaf(FreeTable({"a": {"b": 1, "c": 2}})))
+    ['a', 'b']
+    """
+    while isinstance(value, FreeTable) and value:
+        name = next(iter(value))
+        yield name
+        value = value[name]
 
 
 def own_options(group: Group) -> dict[str, Any]:

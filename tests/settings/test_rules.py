@@ -2,9 +2,18 @@
 
 import pytest
 
-from slangmod.settings import load_settings, resolve
+from slangmod.settings import load_settings, resolve, stages
+from slangmod.settings.free import FreeTable
 from slangmod.settings.rules import RULES, clashes
-from slangmod.settings.sections import Group, Settings, Stage
+from slangmod.settings.sections import (
+    Group,
+    LayerFeedForward,
+    LayerTable,
+    Settings,
+    Stage,
+)
+
+MINE = LayerFeedForward(activation="mine:Soft")
 
 SGD = (("train.optimizer", "sgd"),)
 
@@ -90,6 +99,96 @@ CLASHES = [
         {"train.max_learning_rate": 0.0009},
         ("train.max_learning_rate", "train.learning_rate"),
     ),
+    (
+        {"train.optimizer": "torch.optim:RAdam", "optimizer.betas": (0.9, 0.9)},
+        ("optimizer.betas", "train.optimizer"),
+    ),
+    (
+        {"optimizer.options": FreeTable({"a": {"b": 1}})},
+        ("optimizer.options.a.b", "train.optimizer"),
+    ),
+    (
+        {
+            "train.optimizer": "torch.optim:RAdam",
+            "optimizer.options": FreeTable({"eps": 1e-6, "lr": 1.0}),
+        },
+        ("optimizer.options.lr",),
+    ),
+    (
+        {"train.optimizer": "mine:Fast", "plugins.allow": ("yours",)},
+        ("train.optimizer", "plugins.allow"),
+    ),
+    (
+        {"model.feedforward.gate": "torch.hub:load"},
+        ("model.feedforward.gate", "plugins.allow"),
+    ),
+    (
+        {"model.layer": (LayerTable(feedforward=MINE),)},
+        ("model.layer.1.feedforward.activation", "plugins.allow"),
+    ),
+    ({"plugins.allow": ("mine", "")}, ("plugins.allow",)),
+    ({"plugins.allow": ("mine/",)}, ("plugins.allow",)),
+    (
+        {"model.layer": (LayerTable(), LayerTable(n_heads=7))},
+        ("model.layer.2.n_heads", "model.dim"),
+    ),
+    (
+        {"model.layer": (LayerTable(n_heads=8, n_kv_heads=3),)},
+        ("model.layer.1.n_kv_heads", "model.layer.1.n_heads"),
+    ),
+    (
+        {"model.layer": (LayerTable(n_kv_heads=3),)},
+        ("model.layer.1.n_kv_heads", "model.n_heads"),
+    ),
+    (
+        {
+            "model.layer": (LayerTable(), LayerTable(n_heads=4)),
+            "model.dim": 12,
+            "model.n_heads": 2,
+            "model.positions": "rotary",
+        },
+        ("model.positions", "model.dim", "model.layer.2.n_heads"),
+    ),
+    (
+        {"optimizer.group": (Group(match="*", momentum=0.5),)},
+        ("optimizer.group.1.momentum", "train.optimizer"),
+    ),
+    (
+        {
+            "train.optimizer": "adam",
+            "optimizer.group": (
+                Group(match="*norm*"),
+                Group(match="*", weight_decay=0.0),
+            ),
+        },
+        ("optimizer.group.2.weight_decay", "train.optimizer"),
+    ),
+    (
+        {"train.optimizer": "bfgs", "optimizer.group": (Group(match="*"),)},
+        ("optimizer.group.1.match", "train.optimizer"),
+    ),
+    (
+        {"optimizer.group": (Group(match="*"), Group(match="*norm*"))},
+        ("optimizer.group.2.match",),
+    ),
+    (
+        {"optimizer.group": (Group(match="layers.8.*"),)},
+        ("optimizer.group.1.match",),
+    ),
+    (
+        {
+            "train.optimizer": "muon",
+            "optimizer.group": (Group(match="embed*", momentum=0.5),),
+        },
+        ("optimizer.group.1.momentum", "train.optimizer"),
+    ),
+    (
+        {
+            "train.optimizer": "muon",
+            "optimizer.group": (Group(match="*.qkv.weight", betas=(0.5, 0.5)),),
+        },
+        ("optimizer.group.1.betas", "train.optimizer"),
+    ),
     ({"name": "."}, ("name",)),
     ({"name": ".."}, ("name",)),
     ({"name": ".aside-1"}, ("name",)),
@@ -126,6 +225,35 @@ SOUND = [
     {"train.optimizer": "bfgs", "optimizer.history": 1, "optimizer.bfgs_warmup": 0},
     {"train.optimizer": "muon", "optimizer.betas": (0.9, 0.95)},
     {"train.min_learning_rate": 0.001, "train.max_learning_rate": 0.001},
+    {"train.optimizer": "torch.optim:RAdam", "optimizer.weight_decay": 0.3},
+    {
+        "train.optimizer": "torch.optim:RAdam",
+        "optimizer.options": FreeTable({"betas": (0.9, 0.9)}),
+    },
+    {"train.optimizer": "mine.fast:Fast", "plugins.allow": ("mine",)},
+    {"plugins.allow": ("mine", "yours.gates_2")},
+    {"model.layer": (LayerTable(n_heads=4), LayerTable(n_heads=16))},
+    {
+        "model.dim": 15,
+        "model.layer": (LayerTable(n_heads=3), LayerTable(n_heads=5)),
+    },
+    {"optimizer.group": (Group(match="layers.7.*", betas=(0.5, 0.5)),)},
+    {
+        "model.layer": (LayerTable(repeat=9),),
+        "optimizer.group": (Group(match="layers.8.*", weight_decay=1.0),),
+    },
+    {
+        "train.optimizer": "adam",
+        "optimizer.group": (Group(match="embedding.*", learning_rate=0.0),),
+    },
+    {
+        "train.optimizer": "muon",
+        "optimizer.group": (Group(match="layers.*", momentum=0.5, eps=1e-6),),
+    },
+    {
+        "train.optimizer": "torch.optim:SGD",
+        "optimizer.group": (Group(match="layers.*", momentum=0.5),),
+    },
     {"name": "...a"},
     {"name": "-"},
     {"workdir": " "},
@@ -134,14 +262,7 @@ SOUND = [
 
 def changed(values):
     """Settings with ``values``, no rule asked."""
-    settings = Settings()
-    for name, value in values.items():
-        *section, last = name.split(".")
-        change = {last: value}
-        for part in reversed(section):
-            change = {part: getattr(settings, part).model_copy(update=change)}
-        settings = settings.model_copy(update=change)
-    return settings
+    return stages.changed(Settings(), values.items())
 
 
 @pytest.mark.parametrize(("values", "keys"), CLASHES)
