@@ -25,6 +25,13 @@ PARTS = [
     ("evaluate --split test", {"flags": {"split": "test"}}),
     ("generate once upon", {"actions": ["generate"], "words": ["once", "upon"]}),
     ("generate -- --seed 5", {"words": ["--seed", "5"], "settings": []}),
+    ("train +extra.note=hello", {"settings": [("extra.note", "hello")]}),
+    ("train ++extra.a.b=1=2", {"settings": [("extra.a.b", "1=2")]}),
+    ("train +extra.note=", {"settings": [("extra.note", "")]}),
+    ("train --name +x.y=1", {"settings": [("name", "+x.y=1")]}),
+    ("generate +", {"words": ["+"]}),
+    ("generate 1 +2 +two", {"words": ["1", "+2", "+two"]}),
+    ("generate -- +extra.note=1", {"words": ["+extra.note=1"], "settings": []}),
     ("generate --prompt -", {"flags": {"prompt": "-"}}),
     ("generate --prompt=--x", {"flags": {"prompt": "--x"}}),
     ("generate -", {"words": ["-"]}),
@@ -51,6 +58,16 @@ def test_a_command_line_is_taken_apart(line, parts):
 
 
 PROBLEMS = [
+    (
+        "train +train.batch_size=5",
+        "+train.batch_size: only what is in [extra] can be added; use "
+        "--train.batch_size to set it",
+    ),
+    ("train +seed=5", "+seed: only what is in [extra] can be added; use --seed to "
+     "set it"),
+    ("train +extra=5", "+extra: only what is in [extra] can be added; use --extra to "
+     "set it"),
+    ("train +extra.note", "+extra.note: needs a value, +extra.note=VALUE"),
     ("trian", "'trian': unknown action; did you mean 'train'?"),
     ("zzzzzz", "'zzzzzz': unknown action; see slangmod --help"),
     ("train zzzzzz", "'zzzzzz': unknown action; see slangmod --help"),

@@ -11,8 +11,14 @@ from slangmod.model.attention import EXPLICIT_LIMIT, explicit_attention, fused_a
 from slangmod.model.feedforward import FLAVORS
 from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
+from slangmod.settings.sections import LayerFeedForward, LayerTable
 
 VOCAB, LENGTH = 23, 10
+
+MIXED = (
+    LayerTable(n_heads=4, n_kv_heads=2),
+    LayerTable(feedforward=LayerFeedForward(flavor="grn", gate="torch.nn:SELU")),
+)
 
 SHAPES: list[dict[str, Any]] = [
     {"positions": positions, "norm_first": norm_first}
@@ -27,6 +33,7 @@ SHAPES += [
     for kv_heads, positions in product((1, 2), ("vanilla", "rotary"))
 ]
 SHAPES += [{"tie_embeddings": False, "logit_softcap": 5.0, "attn_bias": True}]
+SHAPES += [{"layer": MIXED, "positions": p} for p in ("vanilla", "rotary")]
 
 
 @pytest.fixture(params=SHAPES, ids=str)

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from slangmod.optim.optimizers import OPTIMIZERS
+from slangmod.settings.free import FreeTable
+from slangmod.settings.sections import Group, LayerFeedForward, LayerTable
 from slangmod.training.checkpoint import load_checkpoint, newest_sound
 from slangmod.training.trainer import Outcome
 
@@ -89,6 +91,49 @@ def test_every_step_of_forty_can_be_the_last_before_a_resume(
             for file in path.iterdir():
                 file.unlink()
             path.rmdir()
+
+
+def changed(**change):
+    """SETTINGS with tables laid over those that are there."""
+    keys = SETTINGS.keys() | change.keys()
+    return {key: {**SETTINGS.get(key, {}), **change.get(key, {})} for key in keys}
+
+
+GROUPS = (
+    Group(match="embedding.*", learning_rate=0.0),
+    Group(match="layers.1.*", learning_rate=0.003, weight_decay=0.1),
+)
+MIXED = (
+    LayerTable(n_heads=4, n_kv_heads=1, qk_norm=True),
+    LayerTable(feedforward=LayerFeedForward(flavor="glu", gate="torch.nn:RReLU")),
+)
+OTHERS = {
+    "RAdam": changed(train={"optimizer": "torch.optim:RAdam"}),
+    "ASGD": changed(train={"optimizer": "torch.optim:ASGD"}),
+    "a class with options": changed(
+        train={"optimizer": "torch.optim:SGD"},
+        optimizer={
+            "options": FreeTable({"momentum": 0.9}),
+            "group": (Group(match="*norm*", momentum=0.5),),
+        },
+    ),
+    "groups of adamw": changed(optimizer={"group": GROUPS}),
+    "groups of muon": changed(train={"optimizer": "muon"}, optimizer={"group": GROUPS}),
+    "groups of rprop": changed(
+        train={"optimizer": "rprop"}, optimizer={"group": GROUPS[:1]}
+    ),
+    "mixed layers": changed(model={"layer": MIXED, "positions": "rotary"}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_not_built_in_is_resumed_with_the_same_bits(bench, kind: str) -> None:
+    whole = bench(folder="whole", **OTHERS[kind])
+    outcome = whole.fit()
+    run, ended, steps, epochs = resumed(bench, [1, 2, 17, 39], OTHERS[kind])
+    assert ended == outcome
+    assert (steps, epochs) == (timeless(whole.steps), timeless(whole.epochs))
+    assert_same_bits(run.state, whole.state)
 
 
 def test_a_chain_of_resumes_equals_none(bench) -> None:

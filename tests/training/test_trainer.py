@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from slangmod.errors import RunError
+from slangmod.settings.sections import Group
 from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import Counters
@@ -247,3 +248,24 @@ def test_a_full_disk_is_told_and_leaves_no_part_of_a_checkpoint(
     with pytest.raises(RunError, match="cannot be written"):
         run.fit()
     assert not list(run.folder.iterdir())
+
+
+def test_the_rate_told_is_that_of_weights_without_a_rate_of_their_own(bench) -> None:
+    plain = bench(train={"max_steps": 6})
+    plain.fit()
+    groups = (Group(match="*", learning_rate=0.5),)
+    run = bench(folder="grouped", train={"max_steps": 6}, optimizer={"group": groups})
+    run.fit()
+    told = [row.learning_rate for row in run.steps]
+    assert told == [row.learning_rate for row in plain.steps]
+    assert run.state.optimizer.param_groups[0]["lr"] == 50 * told[-1]
+
+
+def test_weights_of_rate_0_end_a_run_as_they_began(bench) -> None:
+    groups = (Group(match="embedding.*", learning_rate=0.0),)
+    run = bench(train={"max_steps": 6}, optimizer={"group": groups})
+    before = {name: w.clone() for name, w in run.state.model.state_dict().items()}
+    run.fit()
+    after = run.state.model.state_dict()
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert kept == {"embedding.weight"}
