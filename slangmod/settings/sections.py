@@ -26,6 +26,7 @@ from slangmod.settings.setting import (
     LongSpan,
     Name,
     Plugin,
+    PluginFunction,
     Positive,
     Section,
     Span,
@@ -99,8 +100,8 @@ class FeedForward(Section):
     """The feed-forward half of each layer."""
 
     flavor: Flavor = setting("vanilla", "plain, gated linear unit, or gated residual network")
-    activation: Activation | Plugin = setting("gelu", "non-linearity")
-    gate: Gate | Plugin = setting("gelu", "non-linearity of the gate of glu and grn")
+    activation: Activation | PluginFunction = setting("gelu", "non-linearity")
+    gate: Gate | PluginFunction = setting("gelu", "non-linearity of the gate of glu and grn")
     bias: bool = setting(False, "add biases to the feed-forward projections")
     factor: int | float = setting(4, "hidden width over dim", gt=0)
 
@@ -109,8 +110,8 @@ class LayerFeedForward(Section):
     """The feed-forward half of these layers; unset: as [model.feedforward] has it."""
 
     flavor: Flavor | None = setting(None, "plain, gated linear unit, or gated residual network")
-    activation: Activation | Plugin | None = setting(None, "non-linearity")
-    gate: Gate | Plugin | None = setting(None, "non-linearity of the gate of glu and grn")
+    activation: Activation | PluginFunction | None = setting(None, "non-linearity")
+    gate: Gate | PluginFunction | None = setting(None, "non-linearity of the gate of glu and grn")
     bias: bool | None = setting(None, "add biases to the feed-forward projections")
     factor: int | float | None = setting(None, "hidden width over dim", gt=0)
 
