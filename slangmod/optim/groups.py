@@ -87,7 +87,9 @@ def describe_groups(
     """
     lines = []
     for number in (*range(1, len(patterns) + 1), 0):
-        groups = [one for one in optimizer.param_groups if one["number"] == number]
+        groups = [
+            one for one in optimizer.param_groups if one.get("number", 0) == number
+        ]
         if not groups:
             continue
         tensors = [tensor for one in groups for tensor in one["params"]]
