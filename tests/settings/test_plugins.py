@@ -38,7 +38,7 @@ def test_only_what_is_inside_of_allowed_packages_is_allowed(word, allow, expecte
 
 REFERENCES = [
     ({"_target_": "torch.nn.Sigmoid"}, "torch.nn:Sigmoid"),
-    (FreeTable({"_target_": "mine.Gate"}), "mine:Gate"),
+    (FreeTable({"_target_": "torch.nn.SELU"}), "torch.nn:SELU"),
     ('{_target_ = "torch.nn.Sigmoid"}', "torch.nn:Sigmoid"),
     ("{_target_ = 'torch.nn.Sigmoid'}", "torch.nn:Sigmoid"),
     ("{_target_: torch.nn.Sigmoid}", "torch.nn:Sigmoid"),
