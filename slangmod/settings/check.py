@@ -20,6 +20,7 @@ from slangmod.settings.expressions import FaultError
 from slangmod.settings.free import SCALARS, frozen
 from slangmod.settings.literals import NONE, literal
 from slangmod.settings.places import Tables, known_at, opens, place_of
+from slangmod.settings.plugins import as_reference
 from slangmod.settings.scan import DEEPEST, LONGEST_KEY
 from slangmod.settings.sections import Section, Settings
 from slangmod.settings.seeking import is_sought
@@ -155,7 +156,9 @@ def _normal(entry: Entry) -> Entry:
         return replace(entry, value=None)
     if entry.value is None or is_tables(entry):
         return entry
-    value = our_word(entry.name, entry.value, known.words if known else ())
+    words = known.words if known else ()
+    named = as_reference(entry.value) if words else entry.value
+    value = our_word(entry.name, named, words)
     return replace(entry, value=frozen(value))
 
 

@@ -6,6 +6,7 @@ from slangmod.settings import load_settings
 from slangmod.settings.free import FreeTable
 from slangmod.settings.plugins import allowed, as_reference, functions_named, is_plugin
 from slangmod.settings.sections import FeedForward, LayerFeedForward, LayerTable, Model
+from slangmod.settings.values import value_at
 
 ALLOWED = [
     ("torch.nn:Sigmoid", (), True),
@@ -116,3 +117,21 @@ def test_a_class_that_may_not_be_named_is_refused_in_one_line(
 def test_what_the_user_allows_may_be_named():
     values = {"train.optimizer": "mine:Fast", "plugins.allow": ["mine"]}
     assert load_settings(None, values).train.optimizer == "mine:Fast"
+
+
+@pytest.mark.parametrize("key", ["feedforward.activation", "feedforward.gate"])
+@pytest.mark.parametrize("value", [value for value, _ in REFERENCES])
+def test_a_target_is_loaded_as_a_reference(key, value):
+    settings = load_settings(None, {f"model.{key}": value})
+    assert value_at(settings, ("model", *key.split("."))).endswith(("Sigmoid", "SELU"))
+
+
+def test_a_target_with_arguments_is_told_what_is_expected(problems_of):
+    value = {"_target_": "torch.nn.Softmax", "dim": 1}
+    (problem,) = problems_of(load_settings, None, {"model.feedforward.gate": value})
+    assert 'a class such as "torch.nn:SELU"' in problem
+
+
+def test_in_a_free_table_a_target_stays_what_it_is():
+    settings = load_settings(None, {"extra.a": "{_target_: torch.nn.Sigmoid}"})
+    assert settings.extra["a"] == "{_target_: torch.nn.Sigmoid}"
