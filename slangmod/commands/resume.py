@@ -69,7 +69,9 @@ def refuse_changes(
     folder: RunDir, about: Mapping[str, Any], settings: Settings, encodings: Encodings
 ) -> None:
     """Raise UserError, listing them, if inputs are not what the run began with."""
-    then, now = flat(about["settings"]), flat(settings.model_dump(mode="json"))
+    now = flat(settings.model_dump(mode="json"))
+    # What was no setting yet when the checkpoint was written is as by default.
+    then = flat(Settings().model_dump(mode="json")) | flat(about["settings"])
     problems = [
         f"{folder.config}: {key} is now {now.get(key)!r}, the run has {then.get(key)!r}"
         for key in sorted(then.keys() | now.keys())

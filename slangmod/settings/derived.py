@@ -14,9 +14,10 @@ from slangmod.settings.course import (
     nothing_at_hand,
     rates_of,
 )
+from slangmod.settings.groups import assign
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
-from slangmod.settings.tensors import count_parameters
+from slangmod.settings.tensors import count_parameters, tensors_of
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds in each unit of a duration."""
@@ -92,6 +93,18 @@ def head_width(settings: Settings, _: AtHand = nothing_at_hand) -> int:
 def tokenizer_file(settings: Settings, _: AtHand = nothing_at_hand) -> str:
     """Where the tokenizer is."""
     return str(tokenizer_path(settings))
+
+
+def groups_of(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The weights of each ``[[optimizer.group]]`` by its number, and the "rest"."""
+    names = tensors_of(settings.model, settings.tokens.vocab)
+    patterns = [group.match for group in settings.optimizer.group]
+    places = assign(names, patterns)
+    found: dict[str, tuple[str, ...]] = {
+        str(place + 1): tuple(name for name in names if places[name] == place)
+        for place in range(len(patterns))
+    }
+    return found | {"rest": tuple(name for name in names if places[name] is None)}
 
 
 @dataclass(frozen=True)
@@ -206,4 +219,6 @@ def derived_values(settings: Settings, at_hand: AtHand) -> dict[str, Any]:
             values[name] = derived.compute(settings, at_hand)
         except SettingsError:
             values[name] = None
+    if settings.optimizer.group:
+        values["optimizer.groups"] = groups_of(settings)
     return values

@@ -19,6 +19,14 @@ TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 EXPRESSION = {"type": "string", "pattern": "^="}
 """What is computed from other settings."""
 
+CLASS = {
+    "type": "object",
+    "properties": {"_target_": {"type": "string"}},
+    "required": ["_target_"],
+    "additionalProperties": False,
+}
+"""A class by its dotted name."""
+
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file; what is not in it is refused."""
@@ -80,6 +88,8 @@ def _setting(known: Known) -> dict[str, Any]:
     forms = [_form(shape) for shape in known.shapes]
     if known.optional:
         forms.append({"enum": [NONE]})
+    if any(shape.pattern and ":" in shape.pattern for shape in known.shapes):
+        forms.append(CLASS)
     if not (known.holds_text or known.free):
         forms.append(EXPRESSION)
     if known.default is not None and not known.free:

@@ -103,7 +103,7 @@ class FeedForward(Section):
     activation: Activation | PluginFunction = setting("gelu", "non-linearity")
     gate: Gate | PluginFunction = setting("gelu", "non-linearity of the gate of glu and grn")
     bias: bool = setting(False, "add biases to the feed-forward projections")
-    factor: int | float = setting(4, "hidden width over dim", gt=0)
+    factor: int | float = setting(4, "hidden width over dim", gt=0, le=1000)
 
 
 class LayerFeedForward(Section):
@@ -113,13 +113,13 @@ class LayerFeedForward(Section):
     activation: Activation | PluginFunction | None = setting(None, "non-linearity")
     gate: Gate | PluginFunction | None = setting(None, "non-linearity of the gate of glu and grn")
     bias: bool | None = setting(None, "add biases to the feed-forward projections")
-    factor: int | float | None = setting(None, "hidden width over dim", gt=0)
+    factor: int | float | None = setting(None, "hidden width over dim", gt=0, le=1000)
 
 
 class LayerTable(Section):
     """Layers that follow each other and are alike; unset: as [model] has it."""
 
-    repeat: int = setting(1, "how many such layers there are", "layers", ge=1)
+    repeat: int = setting(1, "how many such layers there are", "layers", ge=1, le=10_000)
     n_heads: int | None = setting(None, "attention heads", "heads", ge=1)
     n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: as [model] has it, or n_heads where these layers set that", "heads", ge=1)
     qk_norm: bool | None = setting(None, "normalise queries and keys of each head")
@@ -135,7 +135,7 @@ class Model(Section):
     context: int = setting(4096, "longest sequence the model can see", "tokens", ge=2)
     n_heads: int = setting(8, "attention heads", "heads", ge=1)
     n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: n_heads", "heads", ge=1)
-    n_layers: int = setting(8, "layers", "layers", ge=1)
+    n_layers: int = setting(8, "layers", "layers", ge=1, le=10_000)
     attn_bias: bool = setting(False, "add biases to the attention projections")
     dropout: float = setting(0.1, "share of activations dropped in training", ge=0, lt=1)
     norm_cls: Literal["layer", "rms"] = setting("layer", "layer normalisation, or root mean square alone")

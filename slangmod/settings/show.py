@@ -8,7 +8,7 @@ from typing import Any
 from slangmod.errors import SettingsError
 from slangmod.settings.catalog import Key
 from slangmod.settings.course import AtHand, nothing_at_hand
-from slangmod.settings.derived import DERIVED
+from slangmod.settings.derived import DERIVED, groups_of
 from slangmod.settings.free import thawed
 from slangmod.settings.layers import BASE
 from slangmod.settings.literals import dotted, literal, printable
@@ -48,6 +48,8 @@ def show(
         lines = [_line(resolved, path, value) for path, value in members]
         if not changed:
             lines += _derived(settings, section, derived, at_hand)
+        if derived and section[:2] == ("optimizer", "group"):
+            lines += _taken(settings, section[2])
         blocks.append(_block(section, lines))
     return "\n".join(blocks)
 
@@ -145,6 +147,15 @@ def _derived(
             except SettingsError as error:
                 value = f": {'; '.join(error.problems)}"
             yield f"# {last}{value}   derived: {derived.formula}", ""
+
+
+def _taken(settings: Settings, number: str) -> Iterator[tuple[str, str]]:
+    """Which weights a group of the optimizer takes."""
+    groups = groups_of(settings)
+    names = groups[number]
+    shown = ", ".join(names if len(names) <= MOST_SHOWN else (*names[:3], "..."))
+    of = sum(map(len, groups.values()))
+    yield f"# takes {len(names)} of {of} weights: {shown}", ""
 
 
 def abbreviated(value: Any) -> str:

@@ -88,7 +88,14 @@ def test_resume_takes_what_may_change(begin, name):
         "checkpoint": "7",
         "chat": "7",
     }
-    flag = {"checkpoint": "checkpoint.every", "chat": "chat.width"}.get(name, name)
+    of_section = {
+        "checkpoint": "checkpoint.every",
+        "chat": "chat.width",
+        "plot": "plot.plot_frequency",
+        "track": "track.every",
+        "samples": "samples.every",
+    }
+    flag = of_section.get(name, name)
     begin("first")
     _, settings = opened(f"resume --{flag} {values.get(name, '7')}")
     assert settings != opened("resume")[1]

@@ -114,6 +114,25 @@ def test_a_name_that_was_given_keeps_its_origin():
     assert line_of(text, "name").endswith("# --name")
 
 
+def test_derived_values_that_take_time_are_shown_if_asked(write):
+    groups = '[[optimizer.group]]\nmatch = "*norm*"\n'
+    write({"c.toml": "train.max_steps = 9\n" + groups})
+    resolved = resolve("c.toml")
+    text = show(resolved, derived=True)
+    assert line_of(text, "# lr_schedule").startswith(
+        "# lr_schedule = [1.25e-07, 2.5e-07"
+    )
+    assert "(9 values)" in line_of(text, "# lr_schedule")
+    assert "the data are not at hand" in line_of(text, "# steps_per_epoch")
+    assert line_of(text, "# takes") == (
+        "# takes 34 of 67 weights: layers.0.attention_norm.weight, "
+        "layers.0.attention_norm.bias, layers.0.feedforward_norm.weight, ..."
+    )
+    assert "lr_schedule" not in show(resolved)
+    write({"shown.toml": text})
+    assert load_settings("shown.toml") == resolved.settings
+
+
 def test_settings_made_in_python_say_so():
     settings = load_settings(None, {"train.gamma": 0.5})
     text = show(Resolved.of(settings))
