@@ -167,7 +167,7 @@ BAD = [
      'model.layer.1.feedforward.flavor = "gl": choose one of glu, grn, vanilla, or '
      "\"none\"; did you mean 'glu'?"),
     ("[model]\nlayer = [{n_heads = 4}, {repeat = 0}]", "c.toml:2: model.layer.2.repeat "
-     "= 0: must be at least 1"),
+     "= 0: must be at least 1 and at most 10000"),
     ("[[optimizer.group]]\nmatch = 3", "c.toml:2: optimizer.group.1.match = 3: must be "
      "text"),
     ("[[stage]]\nepochs = 1\n[stage.trian]\ngamma = 0.5", "c.toml:3: unknown section "
