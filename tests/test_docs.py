@@ -3,10 +3,12 @@
 import re
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from slangmod.commands import ALIASES, COMMANDS, RESUME_MAY_CHANGE
+from slangmod.settings import load_settings
 from slangmod.settings.catalog import catalog, free_tables, tables
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +59,26 @@ def test_every_action_has_a_page(action):
 def test_the_settings_that_resume_may_change_are_told(name):
     text = (ROOT / "docs" / "actions" / "resume.rst").read_text("utf-8")
     assert f"``{name}``" in text or f"``[{name}]``" in text
+
+
+BLOCKS = [
+    (name, number, dedent(block))
+    for name in NAMES
+    for number, block in enumerate(
+        re.findall(
+            r"\.\. code-block:: toml\n\n((?:   .*\n|\n)+)",
+            (ROOT / name).read_text("utf-8") + "\n",
+        ),
+        start=1,
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "number", "block"), BLOCKS)
+def test_every_example_of_settings_can_be_loaded(tmp_path, name, number, block):
+    file = tmp_path / f"{number}.toml"
+    file.write_text(block, "utf-8")
+    assert load_settings(file) != load_settings()
 
 
 def test_every_page_is_reached():

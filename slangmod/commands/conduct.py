@@ -22,6 +22,7 @@ from slangmod.runs.environment import environment
 from slangmod.runs.summary import write_summary
 from slangmod.settings.paths import tokenizer_path
 from slangmod.training.checkpoint import (
+    FILE_OF,
     checkpoint_path,
     load_weights,
     prune_checkpoints,
@@ -30,6 +31,7 @@ from slangmod.training.checkpoint import (
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
+from slangmod.training.stopping import Patience
 from slangmod.training.trainer import Outcome
 
 LOG = logging.getLogger(__name__)
@@ -76,11 +78,8 @@ class Conductor:
         except Exception as error:
             self.summarize({"reason": FAILED, "message": str(error)}, None)
             raise
-        best = {
-            "best_step": outcome.patience.best_step,
-            "best_test_loss": outcome.patience.best_loss,
-        }
-        self.summarize({"reason": outcome.reason, **best}, score)
+        ended = {"reason": outcome.reason, "why": outcome.why}
+        self.summarize({**ended, **self.best(outcome.patience)}, score)
         LOG.info(
             "validation of step %d: loss %.4f | perplexity %.2f | bits per byte %.4f "
             "| accuracy %.4f",
@@ -110,7 +109,7 @@ class Conductor:
         """Validate the best model and put it into the run's ``model/`` folder."""
         settings, state = self.session.settings, self.session.state
         best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
-        load_weights(best, state.model)
+        load_weights(best, state.model, FILE_OF[outcome.patience.best_weights])
         evaluator = Evaluator(
             self.session.device, settings.data.precision, self.signals.requested
         )
@@ -127,6 +126,16 @@ class Conductor:
         """What to raise when a signal has ended training and all is saved."""
         return self.signals.stopped(f"step {self.session.state.counters.step}")
 
+    def best(self, patience: Patience) -> dict[str, Any]:
+        """What [outcome] says of the best model; None where there is none."""
+        known = patience.best_step > 0
+        averages = known and self.session.state.average is not None
+        return {
+            "best_step": patience.best_step,
+            "best_test_loss": patience.best_loss if known else None,
+            "best_weights": patience.best_weights if averages else None,
+        }
+
     def summarize(self, outcome: Mapping[str, Any], score: Score | None) -> None:
         """Write summary.toml."""
         counters = self.session.state.counters
@@ -134,12 +143,11 @@ class Conductor:
         known = {
             "steps": counters.step,
             "epochs": counters.epoch,
-            "best_step": patience.best_step,
-            "best_test_loss": patience.best_loss if patience.best_step else None,
+            **self.best(patience),
         }
         write_summary(
             self.run.summary,
-            {"reason": None, **known, **outcome},
+            {"reason": None, "why": None, **known, **outcome},
             asdict(score) if score else {},
             environment(self.choices.device, self.choices.threads)
             | {"compiled": self.choices.compiled}

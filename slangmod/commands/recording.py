@@ -16,10 +16,16 @@ from slangmod.training.state import Counters
 class Recording:
     """Hands each event to the tables, the log and the bar of one run."""
 
-    def __init__(self, run: RunDir, log: RunLog, show_bar: bool) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        log: RunLog,
+        show_bar: bool,
+        epoch_columns: tuple[str, ...] = (),
+    ) -> None:
         self._log = log
         log.open(run.log)
-        self._tables = (StepsCsv(run.steps), EpochsCsv(run.epochs))
+        self._tables = (StepsCsv(run.steps), EpochsCsv(run.epochs, more=epoch_columns))
         self._progress = open_progress(show_bar, sys.stderr)
         self._watchers = (*self._tables, LogLines(), self._progress)
 

@@ -15,6 +15,7 @@ from slangmod.commands.session import (
     build_trainer,
     choices_of,
     compile_step,
+    epoch_columns,
     open_session,
     promise,
 )
@@ -40,7 +41,7 @@ LOG = logging.getLogger(__name__)
 MAY_DIFFER = (
     *RESUME_MAY_CHANGE,
     *("workdir", "name", "size", "base", "files", "extra"),
-    *("sweep", "repeat", "plugins"),
+    *("train.init_from", "sweep", "repeat", "plugins"),
 )
 """Settings that a run may go on with other values of: those that resume lets change,
 those that say where things lie, those whose effect is compared by content, and those
@@ -115,7 +116,8 @@ def carry_on(
                     "the run was compiled, and cannot be here: its bits would differ"
                 )
         write_text(folder.config, run_config(resolved, folder.name))
-        with Recording(folder, log, settings.progress) as recording:
+        columns = epoch_columns(settings)
+        with Recording(folder, log, settings.progress, columns) as recording:
             recording.go_back_to(session.state.counters)
             Conductor(
                 folder,
@@ -158,10 +160,12 @@ def tell_outcome(folder: RunDir) -> None:
     """Say how a run ended that has nothing left to do."""
     outcome = read_summary(folder.summary).get("outcome", {})
     LOG.info(
-        "run '%s' has ended (%s) after %s steps; best test loss %s at step %s; "
-        "a larger train.max_epochs, train.max_steps or train.max_time goes on",
+        "run '%s' has ended (%s: %s) after %s steps; best test loss %s at step %s; "
+        "a larger train.max_epochs, train.max_steps or train.max_time goes on, or more "
+        "patience",
         folder.name,
         outcome.get("reason"),
+        outcome.get("why"),
         outcome.get("steps"),
         outcome.get("best_test_loss"),
         outcome.get("best_step"),

@@ -14,6 +14,7 @@ from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.model import build_model
 from slangmod.optim import Horizon, build_optimizer, build_schedule
+from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
@@ -27,9 +28,8 @@ from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback
 from slangmod.training.feed import to_device
 from slangmod.training.loss import cross_entropy_sum
-from slangmod.training.state import TrainState
+from slangmod.training.state import TrainState, build_state
 from slangmod.training.step import Objective
-from slangmod.training.stopping import Patience
 from slangmod.training.trainer import Limits, Trainer
 
 LOG = logging.getLogger(__name__)
@@ -83,27 +83,42 @@ def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
     return f"{device}, {threads} threads; {exact}"
 
 
-def new_state(settings: Settings, vocab: int, device: torch.device) -> TrainState:
-    """A model with fresh weights on ``device``, and its optimizer."""
+def new_state(
+    settings: Settings,
+    vocab: int,
+    device: torch.device,
+    weights: Mapping[str, Tensor] | None = None,
+) -> TrainState:
+    """A model with fresh weights, or those given, on ``device``, and its optimizer."""
     seed_initialisation(settings.seed)
-    model = build_model(settings, vocab).to(device)
-    return TrainState(
-        model,
-        build_optimizer(settings, model),
-        patience=Patience(settings.train.patience),
-        sums=torch.zeros(3, dtype=torch.float64, device=device),
-    )
+    model = build_model(settings, vocab)
+    if weights is not None:
+        model.load_state_dict(weights)
+    model = model.to(device)
+    return build_state(settings, model, build_optimizer(settings, model))
 
 
 def open_session(
-    settings: Settings, encodings: Encodings, device: torch.device
+    settings: Settings,
+    encodings: Encodings,
+    device: torch.device,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Session:
-    """Everything a run needs before its first step, on ``device``."""
-    state = new_state(settings, encodings.manifest.vocab, device)
+    """Everything a run needs before its first step, on ``device``.
+
+    ``weights`` to start from, by name; None draws them.
+    """
+    state = new_state(settings, encodings.manifest.vocab, device, weights)
     train = dataset_of(encodings, settings, "train", training=True)
     test = dataset_of(encodings, settings, "test", training=False)
     objective = build_objective(settings, state, device)
     return Session(settings, device, state, train, test, objective)
+
+
+def epoch_columns(settings: Settings) -> tuple[str, ...]:
+    """The columns that epochs.csv has besides those of every run."""
+    return () if settings.train.ema is None else AVERAGE_COLUMNS
 
 
 def build_objective(
@@ -111,12 +126,12 @@ def build_objective(
 ) -> Objective:
     """Sum of the training losses of a batch as a function of inputs and targets."""
     precision, smoothing = settings.data.precision, settings.train.label_smoothing
-    model = state.model
+    z_loss, model = settings.train.z_loss, state.model
 
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with autocast(device, precision):
             logits = model(inputs)
-        return cross_entropy_sum(logits, targets, smoothing)
+        return cross_entropy_sum(logits, targets, smoothing, z_loss)
 
     return objective
 

@@ -1,19 +1,24 @@
 """``slangmod train``: a run from scratch."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 import torch
+from torch import Tensor
 
 from slangmod.commands import resume
 from slangmod.commands.call import Call
 from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import Conductor
+from slangmod.commands.deadline import tell_first_deadline
+from slangmod.commands.initial import initial_weights
 from slangmod.commands.recording import Recording, attach_log, detach_log
 from slangmod.commands.session import (
     Choices,
     Session,
     choose_step,
+    epoch_columns,
     open_session,
     promise,
 )
@@ -57,12 +62,13 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
     check_classes(settings, encodings.manifest.vocab, device)
+    weights = initial_weights(settings, encodings)
     make_room(folder, overwrite=overwrite)
     config = run_config(resolved, name)
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
-            begin(folder, settings, config, encodings, device, signals, log)
+            begin(folder, settings, config, encodings, device, weights, signals, log)
     finally:
         detach_log(log)
     return folder
@@ -89,6 +95,7 @@ def begin(
     config: str,
     encodings: Encodings,
     device: torch.device,
+    weights: Mapping[str, Tensor] | None,
     signals: Signals,
     log: RunLog,
 ) -> None:
@@ -98,12 +105,16 @@ def begin(
     exact = promise(device, threads, deterministic=deterministic)
     LOG.info("run '%s' in %s on %s", folder.name, folder.root, exact)
     with reproducible(deterministic, threads):
-        session = open_session(settings, encodings, device)
+        session = open_session(settings, encodings, device, weights=weights)
         describe(session)
+        if weights is not None:
+            LOG.info("starting from the weights of %s", settings.train.init_from)
+        tell_first_deadline(settings.train, session.train)
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
         write_text(folder.config, config)
-        with Recording(folder, log, settings.progress) as recording:
+        columns = epoch_columns(settings)
+        with Recording(folder, log, settings.progress, columns) as recording:
             conductor = Conductor(
                 folder,
                 session,

@@ -10,6 +10,7 @@ import tomli
 
 from slangmod.errors import DataError
 from slangmod.runs.directory import RunDir
+from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.runs.series import last_row, read_series
 from slangmod.runs.summary import read_summary
 
@@ -80,11 +81,12 @@ def state_of(run: RunDir, summary: Mapping[str, Mapping[str, Any]]) -> str:
 def progress_of(run: RunDir) -> dict[str, Any]:
     """The newest row of steps.csv, and the newest and the best test loss."""
     row: dict[str, Any] = dict(last_row(run.steps))
-    tests = read_series(run.epochs, ("step", "test_loss"))
-    known = [(loss, step) for step, loss in tests.rows() if math.isfinite(loss)]
+    tests = read_series(run.epochs, ("step", "test_loss", *AVERAGE_COLUMNS))
+    known = [(loss, step) for step, loss, _ in tests.rows() if math.isfinite(loss)]
+    averages = [(loss, step) for step, _, loss in tests.rows() if math.isfinite(loss)]
     if known:
         row["test_loss"] = known[-1][0]
-        row["best_test_loss"], row["best_step"] = min(known)
+        row["best_test_loss"], row["best_step"] = min(known + averages)
     return {
         name: int(value) if name in WHOLE and math.isfinite(value) else value
         for name, value in row.items()

@@ -30,15 +30,6 @@ SECONDS_BETWEEN_LINES = (2.0, 60.0)
 """Plain lines come at every twentieth of the way, not more and not less often."""
 
 
-REASONS = {
-    "max_epochs": "all epochs are done",
-    "max_steps": "train.max_steps is reached",
-    "max_time": "train.max_time is over",
-    "patience": "the test loss has not got better for train.patience epochs",
-}
-"""Why training ends, in words."""
-
-
 def open_progress(show_bar: bool, stream: TextIO) -> "ProgressBar | ProgressLines":
     """A bar where ``stream`` is a terminal and one is wanted, plain lines elsewhere."""
     return ProgressBar(stream) if show_bar and stream.isatty() else ProgressLines()
@@ -175,13 +166,15 @@ class LogLines:
     def __call__(self, event: Event) -> None:
         """Log evaluations and the end of training."""
         if isinstance(event, EpochDone):
+            average = event.ema_test_loss
             LOG.info(
-                "epoch %3d | step %7d | train %.4f | test %.4f | perplexity %8.2f | "
+                "epoch %3d | step %7d | train %.4f | test %.4f%s | perplexity %8.2f | "
                 "lr %.2e | %7s%s",
                 event.epoch,
                 event.step,
                 event.train_loss,
                 event.test_loss,
+                "" if average is None else f" | average {average:.4f}",
                 perplexity(event.test_loss),
                 event.learning_rate,
                 short_time(event.seconds),
@@ -193,7 +186,7 @@ class LogLines:
                 "best test loss %.4f at step %d",
                 event.steps,
                 event.epochs,
-                REASONS.get(event.reason, event.reason),
+                event.why,
                 event.best_test_loss,
                 event.best_step,
             )

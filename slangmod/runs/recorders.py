@@ -35,6 +35,8 @@ EPOCH_COLUMNS = (
     "learning_rate",
     "seconds",
 )
+AVERAGE_COLUMNS = ("ema_test_loss",)
+"""Of epochs.csv besides, where a moving average of the weights is evaluated, too."""
 
 
 class EventCsv:
@@ -131,7 +133,12 @@ class StepsCsv(EventCsv):
 
 
 class EpochsCsv(EventCsv):
-    """epochs.csv; ``cut_after`` takes optimizer steps done."""
+    """epochs.csv, with ``more`` columns at its end; ``cut_after`` takes steps done."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(path, EpochDone, EPOCH_COLUMNS, "step", clock)
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        more: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(path, EpochDone, (*EPOCH_COLUMNS, *more), "step", clock)

@@ -18,7 +18,7 @@ DEFAULT = "default"
 PRESET = "preset:"
 """What the place of a value from a preset begins with."""
 
-PATHS = (("workdir",), ("files", "raw"), ("files", "tokenizer"))
+PATHS = (("workdir",), ("files", "raw"), ("files", "tokenizer"), ("train", "init_from"))
 """Settings that are paths relative to the current folder."""
 
 

@@ -157,6 +157,7 @@ def paths_are_paths(settings: Settings) -> Iterator[Clash]:
         ("workdir", settings.workdir),
         ("files.raw", settings.files.raw),
         ("files.tokenizer", settings.files.tokenizer),
+        ("train.init_from", settings.train.init_from),
     ):
         if path == "" or "\0" in (path or ""):
             yield Clash((key,), 'must be a path; "." is the current folder')

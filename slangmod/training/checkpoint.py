@@ -2,7 +2,8 @@
 
 ``checkpoints/step-000001200/`` holds model.safetensors, optimizer.safetensors,
 state.json and manifest.json with the size and sha256 of the others. It is written
-beside its place, synced, and renamed into it.
+beside its place, synced, and renamed into it. Second sets of weights, such as a moving
+average, are files of their own, where there are such.
 """
 
 import json
@@ -22,9 +23,14 @@ from slangmod import __version__
 from slangmod.errors import RunError
 from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
 from slangmod.optim.state import restore, stored
-from slangmod.training.state import TrainState
+from slangmod.training.copies import Weights, renew
+from slangmod.training.state import AVERAGE_FILE, EVALUATED_FILE, TrainState
+from slangmod.training.stopping import AVERAGE, CURRENT
 
 FORMAT: Final = 1
+MODEL: Final = "model.safetensors"
+FILE_OF: Final = {CURRENT: MODEL, AVERAGE: AVERAGE_FILE}
+"""Where a checkpoint has the weights that an evaluation found best."""
 _NAME = re.compile(r"step-(\d{9,})")
 _log = logging.getLogger(__name__)
 
@@ -61,8 +67,10 @@ def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -
     tensors, scalars = stored(state.optimizer, state.model)
     with folder_aside(path) as aside:
         weights = {k: v.contiguous() for k, v in state.model.state_dict().items()}
-        write_tensors(path, aside / "model.safetensors", weights)
+        write_tensors(path, aside / MODEL, weights)
         write_tensors(path, aside / "optimizer.safetensors", tensors)
+        for name, copy in state.copies().items():
+            write_tensors(path, aside / name, copy)
         content = {**state.plain(), "optimizer": scalars, "about": dict(about)}
         write_json(aside / "state.json", content)
         write_json(aside / "manifest.json", manifest_of(aside, state))
@@ -79,7 +87,7 @@ def write_tensors(path: Path, file: Path, tensors: Mapping[str, Tensor]) -> None
 
 def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:
     """Names, sizes and hashes of the files of a checkpoint, and who wrote it."""
-    names = ("model.safetensors", "optimizer.safetensors", "state.json")
+    names = (MODEL, "optimizer.safetensors", *state.copies(), "state.json")
     return {
         "format": FORMAT,
         "step": state.counters.step,
@@ -151,6 +159,8 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
     Raises RunError if its tensors are not those of the state's model and optimizer.
     """
     load_weights(path, state.model)
+    for name, copy in state.copies().items():
+        load_copy(path, name, copy, state.model)
     content = json.loads((path / "state.json").read_text("utf-8"))
     try:
         state.take(content)
@@ -160,22 +170,41 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
 
-def load_weights(path: Path, model: torch.nn.Module) -> None:
-    """Copy model.safetensors of ``path`` into ``model``.
+def load_weights(path: Path, model: torch.nn.Module, name: str = MODEL) -> None:
+    """Copy file ``name`` of ``path`` into ``model``; RunError if it does not fit."""
+    model.load_state_dict(read_weights(path, name, model.state_dict()))
 
-    Names and shapes are compared before a tensor is read; RunError if they differ.
+
+def load_copy(path: Path, name: str, copy: Weights, model: torch.nn.Module) -> None:
+    """Copy the file ``name`` of ``path`` into ``copy``.
+
+    A run that was saved without the weights of its last evaluation, because it was
+    not yet asked to stop where they come to rest, counts from those it was saved with.
     """
-    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    if name == EVALUATED_FILE and not (path / name).exists():
+        renew(copy, model)
+        return
+    for key, tensor in read_weights(path, name, copy).items():
+        copy[key].copy_(tensor)
+
+
+def read_weights(path: Path, name: str, like: Mapping[str, Tensor]) -> Weights:
+    """The tensors in file ``name`` of checkpoint ``path``, in host memory.
+
+    Names and shapes are compared with those of ``like`` before a tensor is read;
+    RunError if they differ.
+    """
+    expected = {key: tuple(tensor.shape) for key, tensor in like.items()}
     try:
-        with safe_open(path / "model.safetensors", framework="pt") as file:
-            names = list(file.keys())
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        with safe_open(path / name, framework="pt") as file:
+            keys = list(file.keys())
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
             if found != expected:
-                odd = min(name for name, _ in found.items() ^ expected.items())
+                odd = min(key for key, _ in found.items() ^ expected.items())
                 raise RunError(f"{path}: weights are not this model's: {odd}")
-            model.load_state_dict({name: file.get_tensor(name) for name in expected})
+            return {key: file.get_tensor(key) for key in expected}
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path / 'model.safetensors'}: {error}") from error
+        raise RunError(f"{path / name}: {error}") from error
 
 
 def prune_checkpoints(folder: Path, keep: int, best_step: int) -> None:

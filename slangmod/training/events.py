@@ -48,6 +48,8 @@ class EpochDone:
     """Training time so far, evaluations included."""
     best: bool
     """Whether no evaluation before had a smaller test loss."""
+    ema_test_loss: float | None = None
+    """The same of the moving average of the weights, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,13 @@ class TrainingDone:
     """The end of training, whatever ended it."""
 
     reason: str
-    """max_epochs, max_steps, max_time or patience."""
+    """max_epochs, max_steps, max_time, patience, patience_steps or converged."""
     steps: int
     epochs: int
     best_step: int
     best_test_loss: float
+    why: str
+    """The reason in plain words."""
 
 
 @dataclass(frozen=True, slots=True)

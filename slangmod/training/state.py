@@ -1,13 +1,17 @@
 """Everything that changes while training, which is everything a checkpoint holds."""
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from slangmod.training.stopping import Patience
+from slangmod.settings.sections import Settings, Train
+from slangmod.training.copies import Average, Weights, copy_weights
+from slangmod.training.stopping import Convergence, Patience, StepPatience
+
+AVERAGE_FILE, EVALUATED_FILE = "average.safetensors", "evaluated.safetensors"
+"""Files of a checkpoint with second sets of weights, where such are kept."""
 
 
 @dataclass
@@ -51,23 +55,65 @@ class TrainState:
     sums: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
     """[3] float64, on the device: nats summed over this epoch; nats summed since the
     last regular row; norm of the last step's gradient before clipping"""
+    convergence: Convergence = field(default_factory=Convergence)
+    average: Average | None = None
+    """of the weights, where ``train.ema`` asks for it"""
+    evaluated: Weights | None = None
+    """those of the last evaluation that was due, where convergence is judged by them"""
+
+    def copies(self) -> dict[str, Weights]:
+        """The second sets of weights that are kept, by the name of their file."""
+        copies = {} if self.average is None else {AVERAGE_FILE: self.average.weights}
+        return (
+            copies
+            if self.evaluated is None
+            else {**copies, EVALUATED_FILE: self.evaluated}
+        )
 
     def plain(self) -> dict[str, Any]:
         """Everything but the tensors of model and optimizer, ready for JSON."""
-        patience = asdict(self.patience)
-        if math.isinf(self.patience.best_loss):
-            patience["best_loss"] = None  # JSON has no infinity
         return {
             "counters": asdict(self.counters),
-            "patience": patience,
+            "patience": self.patience.plain(),
+            "convergence": asdict(self.convergence),
             "sums": self.sums.tolist(),
         }
 
     def take(self, plain: dict[str, Any]) -> None:
-        """Go back to what ``plain()`` once gave; patience keeps its present limit."""
+        """Go back to what ``plain()`` once gave; limits stay those of now."""
         self.counters = Counters(**plain["counters"])
-        patience = dict(plain["patience"], limit=self.patience.limit)
-        if patience["best_loss"] is None:
-            patience["best_loss"] = math.inf
-        self.patience = Patience(**patience)
+        self.patience = self.patience.recalled(plain["patience"])
+        self.convergence = self.convergence.recalled(plain["convergence"])
         self.sums = self.sums.new_tensor(plain["sums"])
+
+
+def build_state(
+    settings: Settings, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> TrainState:
+    """The state of a training that begins with ``model`` as it is now."""
+    train = settings.train
+    device = next(model.parameters()).device
+    return TrainState(
+        model,
+        optimizer,
+        patience=patience_of(train),
+        sums=torch.zeros(3, dtype=torch.float64, device=device),
+        convergence=Convergence(train.convergence_threshold, train.convergence_norm),
+        average=None if train.ema is None else Average.of(train.ema, model),
+        evaluated=copy_weights(model) if judges_updates(train) else None,
+    )
+
+
+def patience_of(train: Train) -> Patience:
+    """How long to wait for a better test loss, in epochs and in optimizer steps."""
+    steps = StepPatience(
+        train.patience_steps, train.patience_increase, train.validation_threshold
+    )
+    return Patience(train.patience, steps=steps)
+
+
+def judges_updates(train: Train) -> bool:
+    """Whether training may end because weights have come to rest."""
+    return (
+        train.convergence_threshold is not None and train.convergence_norm == "update"
+    )

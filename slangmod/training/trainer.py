@@ -7,11 +7,13 @@ import torch
 
 from slangmod.data.dataset import TokenDataset
 from slangmod.settings.schedules import Schedule
+from slangmod.training.convergence import take_note
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard
 from slangmod.training.ledger import Ledger
+from slangmod.training.reasons import WHY
 from slangmod.training.state import TrainState
 from slangmod.training.step import (
     Objective,
@@ -20,7 +22,7 @@ from slangmod.training.step import (
     clip_gradients,
     set_learning_rate,
 )
-from slangmod.training.stopping import Patience
+from slangmod.training.stopping import AVERAGE, CURRENT, Patience
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Outcome:
     """How training ended."""
 
     reason: str
-    """max_epochs, max_steps, max_time, patience or interrupted"""
+    """one of ``training.reasons.WHY``, or interrupted"""
     patience: Patience
     """what all evaluations have shown, the last included"""
+    why: str = ""
+    """the reason in plain words; empty where it was interrupted"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,8 @@ class Trainer:
         state.optimizer.zero_grad(set_to_none=True)
         # Groups may have rates of their own, by the same factor.
         ledger.enter(result, state.optimizer.defaults["lr"] * factor)
+        if state.average is not None:
+            state.average.follow(state.model, counters.step)
 
     def evaluate(self, state: TrainState, test: TokenDataset, ledger: Ledger) -> bool:
         """Look at the test split, where it is due; False if it was interrupted."""
@@ -128,6 +134,7 @@ class Trainer:
         if patience is None:
             return False
         state.patience = patience
+        take_note(state)
         state.counters.evaluated_batch = state.counters.batch
         state.counters.evaluated_step = state.counters.step
         return True
@@ -137,24 +144,39 @@ class Trainer:
     ) -> Patience | None:
         """Evaluate, tell, and return what is known then; None if interrupted."""
         counters = state.counters
-        score = self.evaluator.loss(state.model, test)
+        losses = self.test_losses(state, test)
         ledger.pass_time()
-        if score is None:
+        if losses is None:
             return None
-        patience = state.patience.after(counters.step, counters.epoch, score.mean)
+        best = min(losses, key=lambda weights: losses[weights])
+        patience = state.patience.after(
+            counters.step, counters.epoch, losses[best], best
+        )
         self.tell(
             EpochDone(
                 counters.epoch,
                 counters.step,
                 counters.tokens,
                 ledger.epoch_loss,
-                score.mean,
+                losses[CURRENT],
                 counters.learning_rate or 0.0,
                 counters.seconds,
                 patience.best_step == counters.step,
+                losses.get(AVERAGE),
             )
         )
         return patience
+
+    def test_losses(
+        self, state: TrainState, test: TokenDataset
+    ) -> dict[str, float] | None:
+        """Of the weights and of their average, if any; None if interrupted."""
+        score = self.evaluator.loss(state.model, test)
+        if score is None or state.average is None:
+            return score and {CURRENT: score.mean}
+        with state.average.in_place_of(state.model):
+            average = self.evaluator.loss(state.model, test)
+        return average and {CURRENT: score.mean, AVERAGE: average.mean}
 
     def end(
         self, reason: str, state: TrainState, test: TokenDataset, ledger: Ledger
@@ -166,6 +188,7 @@ class Trainer:
         """
         ledger.close()
         self.save(state)
+        why = WHY[reason](state)
         patience: Patience | None = state.patience
         if state.counters.evaluated_batch < state.counters.batch:
             patience = self.look(state, test, ledger)
@@ -178,9 +201,10 @@ class Trainer:
                 state.counters.epoch,
                 patience.best_step,
                 patience.best_loss,
+                why,
             )
         )
-        return Outcome(reason, patience)
+        return Outcome(reason, patience, why)
 
     def reason_to_end(self, state: TrainState, train: TokenDataset) -> str | None:
         """Which limit has been reached, if any."""
@@ -192,6 +216,11 @@ class Trainer:
             return "max_steps"
         if limits.max_seconds is not None and counters.seconds >= limits.max_seconds:
             return "max_time"
+        looked_now = counters.evaluated_batch == counters.batch
+        if looked_now and state.convergence.reached:
+            return "converged"
+        if state.patience.steps.exhausted(counters.step):
+            return "patience_steps"
         if state.patience.exhausted and self.epoch_ended(state, train):
             return "patience"
         return None

@@ -85,6 +85,7 @@ def test_resume_takes_what_may_change(begin, name):
         "log_level": "debug",
         "progress": "false",
         "train.max_time": "2h",
+        "train.convergence_norm": "update",
         "checkpoint": "7",
         "chat": "7",
     }

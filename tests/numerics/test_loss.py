@@ -63,3 +63,41 @@ def test_half_precision_logits_are_summed_in_float32() -> None:
 def test_a_sum_knows_its_mean() -> None:
     assert LossSum(6.0, 4).mean == 1.5
     assert LossSum(0.0, 0).mean != LossSum(0.0, 0).mean
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_z_loss_is_the_squared_logarithm_of_the_denominator(smoothing: float) -> None:
+    logits, targets = example()
+    known = targets != IGNORE
+    log_z = logits.double().exp().sum(-1).log()[known]
+    plain = cross_entropy_sum(logits, targets, smoothing)
+    with_z = cross_entropy_sum(logits, targets, smoothing, 0.01)
+    expected = 0.01 * float((log_z**2).sum())
+    assert expected > 0.1
+    assert (with_z - plain).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_gradient_of_z_loss_is_its_closed_form() -> None:
+    """d/dx of z * logsumexp(x)^2 is 2 * z * logsumexp(x) * softmax(x)."""
+    logits, targets = example()
+    grads = []
+    for z_loss in (0.0, 0.01):
+        leaf = logits.clone().requires_grad_()
+        cross_entropy_sum(leaf, targets, 0.1, z_loss).backward()
+        assert leaf.grad is not None
+        grads.append(leaf.grad.double())
+    exact = logits.double()
+    expected = 0.02 * exact.logsumexp(-1, keepdim=True) * exact.softmax(-1)
+    expected[targets == IGNORE] = 0.0
+    torch.testing.assert_close(grads[1] - grads[0], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_without_z_loss_no_denominator_is_computed_twice(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed though the weight is 0")
+
+    logits, targets = example()
+    monkeypatch.setattr(torch.Tensor, "logsumexp", refuse)
+    cross_entropy_sum(logits, targets, 0.1, 0.0)
+    with pytest.raises(AssertionError):
+        cross_entropy_sum(logits, targets, 0.1, 1e-4)

@@ -1,11 +1,11 @@
 import io
 import logging
 import math
+from dataclasses import replace
 
 import pytest
 
 from slangmod.runs.progress import (
-    REASONS,
     LogLines,
     ProgressBar,
     ProgressLines,
@@ -13,7 +13,7 @@ from slangmod.runs.progress import (
 )
 from slangmod.training.events import EpochDone, Progress, StepDone, TrainingDone
 
-END = TrainingDone("max_epochs", 100, 4, 75, 1.25)
+END = TrainingDone("max_epochs", 100, 4, 75, 1.25, "all epochs are done")
 
 
 class Terminal(io.StringIO):
@@ -122,9 +122,13 @@ def test_an_evaluation_is_one_line(caplog, best):
     assert text.endswith("best") == best
 
 
-@pytest.mark.parametrize("reason", [*REASONS, "something new"])
-def test_the_end_says_why_and_what_was_best(caplog, reason):
-    LogLines()(TrainingDone(reason, 100, 4, 75, 1.25))
+def test_an_evaluation_of_the_average_is_in_the_line(caplog):
+    LogLines()(replace(evaluation(best=True), ema_test_loss=1.2))
+    assert "| test 1.2500 | average 1.2000 | perplexity" in caplog.text
+
+
+def test_the_end_says_why_and_what_was_best(caplog):
+    LogLines()(END)
     text = caplog.text
-    assert f"because {REASONS.get(reason, reason)};" in text
+    assert "stopped after 100 steps in 4 epochs because all epochs are done;" in text
     assert "best test loss 1.2500 at step 75" in text

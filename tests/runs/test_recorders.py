@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slangmod.runs.recorders import EpochsCsv, StepsCsv
+from slangmod.runs.recorders import AVERAGE_COLUMNS, EpochsCsv, StepsCsv
 from slangmod.training.events import EpochDone, Progress, StepDone
 
 STEP = StepDone(1, 1, 2, 640, 1 / 3, 3e-4, 0.1, 41234.5)
@@ -179,3 +179,14 @@ def test_a_folder_that_vanishes_does_not_stop_training(tmp_path, caplog):
     (tmp_path / "gone").mkdir()
     table(replace(STEP, batch=3))
     assert len(rows_of(tmp_path / "gone" / "steps.csv")) == 3
+
+
+def test_the_loss_of_the_average_is_one_more_column(tmp_path):
+    table = EpochsCsv(tmp_path / "epochs.csv", more=AVERAGE_COLUMNS)
+    table(replace(EPOCH, ema_test_loss=0.6))
+    table.close()
+    header, row = (tmp_path / "epochs.csv").read_text().splitlines()
+    assert header == (
+        "epoch,step,tokens,train_loss,test_loss,learning_rate,seconds,ema_test_loss"
+    )
+    assert row.endswith(",0.7,0.001,12.25,0.6")

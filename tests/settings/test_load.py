@@ -159,7 +159,7 @@ def test_a_circle_of_bases_is_refused_with_the_chain(write, problems_of, chain, 
     ("base", "problem"),
     [
         ("b.toml", "no such file; base is relative to the file that names it"),
-        ("preset:tyni", "preset:large, preset:medium, preset:small, preset:tiny; "
+        ("preset:tyni", "preset:medium, preset:pycmtensor, preset:small, preset:tiny; "
          "did you mean 'preset:tiny'?"),
         ("preset:", ": choose one of preset:"),
         ("x" * 5000, "no such file"),

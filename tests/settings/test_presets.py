@@ -5,10 +5,12 @@ from typing import get_args
 
 import pytest
 
+from slangmod.errors import SettingsError
 from slangmod.model.build import skeleton
 from slangmod.settings import load_settings
 from slangmod.settings.read import PRESETS, presets
 from slangmod.settings.sections import Size
+from slangmod.settings.values import value_at
 
 SIZES = get_args(Size)
 
@@ -41,3 +43,36 @@ def test_a_preset_is_plain_values_and_the_same_from_size_and_base(size):
     assert by_size.replace(seed=1).model_dump(exclude={"size", "seed"}) == (
         by_base.model_dump(exclude={"size", "seed"})
     )
+
+
+PYCMTENSOR = {
+    "train.batch_size": 32,
+    "train.max_epochs": 500,
+    "train.optimizer": "adam",
+    "train.learning_rate": 0.01,
+    "train.max_learning_rate": 0.1,
+    "train.min_learning_rate": 1e-5,
+    "train.scaling": "constant",
+    "train.warmup": 0,
+    "train.schedule_unit": "epoch",
+    "train.patience_steps": 2000,
+    "train.patience_increase": 2.0,
+    "train.validation_threshold": 1.003,
+    "train.convergence_threshold": 1e-4,
+    "train.convergence_norm": "gradient",
+    "seed": 100,
+}
+
+
+def test_the_preset_of_pycmtensor_has_its_defaults():
+    settings = load_settings(None, {"base": "preset:pycmtensor"})
+    for name, value in PYCMTENSOR.items():
+        assert value_at(settings, tuple(name.split("."))) == value, name
+    assert settings.model == load_settings().model
+
+
+@pytest.mark.parametrize("name", ["demo", "pycmtensor"])
+def test_what_is_no_size_is_a_base_only(name):
+    assert name in presets()
+    with pytest.raises(SettingsError, match="choose one of"):
+        load_settings(None, {"size": name})

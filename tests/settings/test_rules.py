@@ -195,6 +195,7 @@ CLASHES = [
     ({"workdir": ""}, ("workdir",)),
     ({"files.raw": "a\0b"}, ("files.raw",)),
     ({"files.tokenizer": ""}, ("files.tokenizer",)),
+    ({"train.init_from": ""}, ("train.init_from",)),
 ]
 
 SOUND = [

@@ -19,8 +19,7 @@ from slangmod.training.checkpoint import save_checkpoint
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import EpochDone, StepDone
 from slangmod.training.loss import cross_entropy_sum
-from slangmod.training.state import TrainState
-from slangmod.training.stopping import Patience
+from slangmod.training.state import TrainState, build_state
 from slangmod.training.trainer import Limits, Outcome, Trainer
 
 CPU = torch.device("cpu")
@@ -43,14 +42,12 @@ class Bench:
     def __post_init__(self) -> None:
         seed_initialisation(self.settings.seed)
         model = build_model(self.settings, VOCAB)
-        self.state = TrainState(
-            model,
-            build_optimizer(self.settings, model),
-            patience=Patience(self.settings.train.patience),
-        )
+        optimizer = build_optimizer(self.settings, model)
+        self.state = build_state(self.settings, model, optimizer)
+        train = self.settings.train
         if self.objective is None:
             self.objective = lambda inputs, targets: cross_entropy_sum(
-                model(inputs), targets, self.settings.train.label_smoothing
+                model(inputs), targets, train.label_smoothing, train.z_loss
             )
 
     def dataset(self, *, training: bool) -> TokenDataset:

@@ -1,5 +1,6 @@
 """A resumed run ends with the bits of the uninterrupted one, from any step."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,11 @@ def assert_same_bits(one, other) -> None:
     kept = {"seconds": 0.0}
     assert replace(one.counters, **kept) == replace(other.counters, **kept)
     assert one.patience == other.patience
+    assert one.convergence == other.convergence
+    assert one.copies().keys() == other.copies().keys()
+    for file, copy in one.copies().items():
+        for name, a in copy.items():
+            assert torch.equal(a, other.copies()[file][name]), (file, name)
     assert one.sums.tolist() == other.sums.tolist()
 
 
@@ -134,6 +140,35 @@ def test_what_is_not_built_in_is_resumed_with_the_same_bits(bench, kind: str) ->
     assert ended == outcome
     assert (steps, epochs) == (timeless(whole.steps), timeless(whole.epochs))
     assert_same_bits(run.state, whole.state)
+
+
+WATCHED = {
+    **SETTINGS,
+    "train": {
+        **SETTINGS["train"],
+        "eval_freq": 10,
+        "ema": 0.8,
+        "z_loss": 1e-3,
+        "patience_steps": 30,
+        "patience_increase": 1.0,
+        "convergence_threshold": 1e-9,
+        "convergence_norm": "update",
+    },
+}
+"""Everything that watches weights, and ends the run at step 30."""
+
+
+def test_what_watches_the_weights_resumes_bit_for_bit(bench) -> None:
+    whole = bench(folder="whole", **WATCHED)
+    outcome = whole.fit()
+    assert (outcome.reason, whole.state.counters.step) == ("patience_steps", 30)
+    assert len(whole.state.copies()) == 2
+    for stops in [[stop] for stop in (1, 9, 10, 29)] + [[3, 4, 11, 20]]:
+        run, ended, steps, epochs = resumed(bench, stops, WATCHED)
+        assert ended == outcome
+        assert (steps, epochs) == (timeless(whole.steps), timeless(whole.epochs))
+        assert_same_bits(run.state, whole.state)
+        shutil.rmtree(run.folder)
 
 
 def test_a_chain_of_resumes_equals_none(bench) -> None:
