@@ -62,6 +62,17 @@ def test_the_settings_that_resume_may_change_are_told(name):
     assert f"``{name}``" in text or f"``[{name}]``" in text
 
 
+def test_the_page_of_settings_has_arrays_of_tables_too():
+    text = (ROOT / "docs" / "settings.rst").read_text("utf-8")
+    for path, section in arrays().items():
+        _, found, rest = text.partition(f"\n[[{'.'.join(path)}]]\n")
+        assert found
+        part = rest.split("\n[[")[0]
+        assert [f"``{name}``" for name in catalog(section)] == re.findall(
+            r"^   \* - (``.+``)$", part, re.MULTILINE
+        )
+
+
 def test_every_schedule_has_its_formula_its_picture_and_its_other_names():
     text = (ROOT / "docs" / "schedules.rst").read_text("utf-8")
     for word in SCHEDULES:

@@ -74,10 +74,12 @@ COMMANDS: dict[str, Command] = {
         settings=(
             *GENERAL,
             "train",
+            "stage",
             "optimizer",
             "data",
             "model",
             "checkpoint",
+            "plugins",
             "files.tokenizer",
             "tokens",
             "extra",

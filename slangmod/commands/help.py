@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slangmod.commands import ALL, COMMANDS, Command, Flag
 
 if TYPE_CHECKING:
-    from slangmod.settings.shapes import Known
+    from slangmod.settings.shapes import Key, Known
 
 USAGE = "slangmod ACTION [ACTION ...] [--toml FILE] [--name NAME] [--SECTION.KEY VALUE]"
 COMMON = (
@@ -23,6 +23,11 @@ ON_RUN = (
     "Works on the run of --name, or else on the newest, with the settings of that run; "
     "only what is listed here can be given otherwise."
 )
+ARRAY = (
+    "Any number of tables [[{0}]] in a file; --{0}.N.KEY is for number N, the first of "
+    "which is 1."
+)
+IN_A_STAGE = "what holds in this stage alone: settings of {}, and model.dropout"
 MEANING = 8
 """Columns before the meaning of a setting, on the line below its flag."""
 
@@ -89,16 +94,16 @@ def _rows(rows: Iterable[tuple[str, str]], left: int = 24) -> Iterator[str]:
 
 
 def _settings(command: Command) -> Iterator[str]:
-    """The settings that an action obeys, section by section."""
+    """The settings that an action obeys, section by section, arrays of tables last."""
     if not command.settings:
         return
-    from slangmod.settings.catalog import catalog, tables
-    from slangmod.settings.run import may_change
+    from slangmod.settings.catalog import arrays, catalog, tables
+    from slangmod.settings.sections import Stage
+    from slangmod.settings.stages import MAY_CHANGE
 
     section = None
     for known in catalog().values():
-        everything = command.settings == (ALL,)
-        if not everything and not may_change(known.path, command.settings):
+        if not _obeys(command, known.path):
             continue
         if known.path[:-1] != section and not known.free:
             section = known.path[:-1]
@@ -107,13 +112,29 @@ def _settings(command: Command) -> Iterator[str]:
             )
             title = f"[{'.'.join(section)}] {about}" if section else "General settings:"
             yield from ["", title]
-        yield from _setting(known)
+        yield from _setting(known, known.name)
+    for path, inner in arrays().items():
+        if _obeys(command, path):
+            name = ".".join(path)
+            yield from ["", f"[[{name}]] {inner.__doc__}"]
+            yield from wrap(ARRAY.format(name), _width())
+            for known in catalog(inner).values():
+                yield from _setting(known, f"{name}.N.{known.name}")
+            if inner is Stage:
+                yield "  --stage.N.SECTION.KEY VALUE"
+                yield from _indented(IN_A_STAGE.format(", ".join(MAY_CHANGE)))
 
 
-def _setting(known: "Known") -> Iterator[str]:
+def _obeys(command: Command, path: "Key") -> bool:
+    """Whether the help of ``command`` shows the setting, or the array, at ``path``."""
+    from slangmod.settings.run import may_change
+
+    return command.settings == (ALL,) or may_change(path, command.settings)
+
+
+def _setting(known: "Known", name: str) -> Iterator[str]:
     """A setting: flag and type on one line, the rest below."""
-    name = f"{known.name}.KEY" if known.free else known.name
-    yield f"  --{name} {_type(known)}"
+    yield f"  --{name}{'.KEY' * known.free} {_type(known)}"
     from slangmod.settings.literals import brief
 
     default = "none" if known.default is None else brief(known.default)
@@ -121,8 +142,12 @@ def _setting(known: "Known") -> Iterator[str]:
     parts = [known.meaning, *filter(None, [known.range_in_words()])]
     if not known.free:
         parts.append(f"default {default}{unit}")
+    yield from _indented("; ".join(parts))
+
+
+def _indented(text: str) -> Iterator[str]:
+    """What a setting means, below its flag."""
     indent = " " * MEANING
-    text = "; ".join(parts)
     yield from wrap(text, _width(), initial_indent=indent, subsequent_indent=indent)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from slangmod.commands import COMMANDS, help
-from slangmod.settings.catalog import catalog
+from slangmod.settings.catalog import arrays, catalog
 from slangmod.settings.run import may_change
 
 
@@ -25,6 +25,20 @@ def test_the_help_of_an_action_has_its_flags_and_settings(name):
             known.path, command.settings
         )
         assert (f"  --{known.name}{'.KEY' * known.free} " in text) == obeyed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_arrays_of_tables_are_listed_where_they_are_obeyed(name):
+    command, text = COMMANDS[name], help.of_action(name)
+    for path, section in arrays().items():
+        array = ".".join(path)
+        obeyed = command.settings == ("all",) or may_change(path, command.settings)
+        assert (f"\n[[{array}]] {section.__doc__}\n" in text) == obeyed
+        for known in catalog(section).values():
+            assert (f"\n  --{array}.N.{known.name} " in text) == obeyed
+    obeyed = name in ("train", "config show", "config explain")
+    assert ("\n  --stage.N.epochs INTEGER|none\n" in text) == obeyed
+    assert ("\n  --stage.N.SECTION.KEY VALUE\n" in text) == obeyed
 
 
 def test_a_setting_has_type_default_unit_and_meaning():
