@@ -37,8 +37,7 @@ the first being 1: ``--{first}.1.{key}``, and ``SLM_{upper}__1__{upper_key}``.
 IN_STAGES = """
 Besides, a stage takes ``model.dropout`` and any setting of
 {sections} that can hold for a part of a training:
-``train.learning_rate = 3e-4`` in the file, ``--stage.2.train.learning_rate 3e-4`` on the
-command line.
+``train.learning_rate = 3e-4`` in a file, or ``--stage.2.train.learning_rate 3e-4``.
 """
 
 
