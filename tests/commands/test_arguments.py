@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from slangmod.commands import COMMANDS, SWITCH, own_flags
 from slangmod.commands.arguments import SWITCHES, parse
-from slangmod.settings.catalog import catalog
+from slangmod.settings.catalog import arrays, catalog
 
 PARTS = [
     ("train", {"actions": ["train"]}),
@@ -142,5 +142,6 @@ def test_every_action_has_a_module_and_obeys_settings_there_are(name):
     command = COMMANDS[name]
     assert callable(import_module(command.module).run)
     sections = {known.split(".")[0] for known in catalog()} | {"all"}
+    sections |= {".".join(path) for path in arrays()}
     for setting in (*command.settings, *command.changeable):
         assert setting in catalog() or setting in sections
