@@ -132,6 +132,10 @@ def _beyond_toml(value: Any, depth: int, unset: bool = False) -> str:
     if depth > DEEPEST + 1:
         return f"is nested deeper than {DEEPEST} tables and lists"
     if isinstance(value, Mapping):
+        if value and depth + 1 > DEEPEST:
+            return f"is nested deeper than {DEEPEST} tables"
+        if any(len(str(key)) > LONGEST_KEY for key in value):
+            return f"has a key of more than {LONGEST_KEY} characters"
         value = [*value, *value.values()]
     if isinstance(value, list | tuple):
         problems = (_beyond_toml(item, depth + 1) for item in value)

@@ -185,12 +185,14 @@ def _part(walk: _Walk) -> str:
     start = walk.at
     is_quoted = walk.text[start : start + 1] in ('"', "'")
     part = walk.skip(_QUOTED if is_quoted else _BARE)
+    if part[0] == '"':
+        part = _ESCAPE.sub(_unescaped, part[1:-1])
+    elif part[0] == "'":
+        part = part[1:-1]
     if len(part) > LONGEST_KEY:
         walk.at = start
         raise walk.refuse(f"a key of more than {LONGEST_KEY} characters")
-    if part[0] == '"':
-        return _ESCAPE.sub(_unescaped, part[1:-1])
-    return part[1:-1] if part[0] == "'" else part
+    return part
 
 
 def _unescaped(match: re.Match[str]) -> str:

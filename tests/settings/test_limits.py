@@ -20,8 +20,7 @@ quiet = hypothesis_settings(
     deadline=None,
     max_examples=60,
 )
-depths = st.integers(0, DEEPEST + 2)
-nesting = st.builds(lambda n, m: ["table"] * n + ["list"] * m, depths, depths)
+nesting = st.lists(st.sampled_from(["table", "list"]), max_size=DEEPEST + 4)
 
 
 def spelled(nested):
@@ -133,6 +132,26 @@ def test_keys_are_as_long_as_they_may_be_and_no_longer(tmp_path, length, above):
     assert (loads(file) is not None) == fits
     assert (loads(None, [(f"extra.{above}{key}", "1")]) is not None) == fits
     assert (loads(None, (), {f"SLM_EXTRA__{key}": "1"}) is not None) == fits
+
+
+@given(
+    st.integers(LONGEST_KEY - 3, LONGEST_KEY + 3),
+    st.sampled_from(["k", " ", '"', "\\", "\n", "é", "\x01"]),
+)
+@quiet
+def test_a_key_that_may_be_set_may_be_read_again_however_it_is_quoted(
+    tmp_path, length, letter
+):
+    for extra in ({letter * length: 1}, {"a": [{letter * length: 1}]}):
+        try:
+            settings = load_settings(None, {"extra": extra})
+        except SettingsError:
+            assert length > LONGEST_KEY
+            continue
+        assert length <= LONGEST_KEY
+        file = Path(tmp_path) / "c.toml"
+        file.write_text(str(settings))
+        assert load_settings(file) == settings
 
 
 @given(st.integers(1, 5000))
