@@ -14,9 +14,15 @@ from slangmod.commands.call import Call
 from slangmod.errors import SettingsError, UserError
 from slangmod.settings.catalog import Key
 from slangmod.settings.course import nothing_at_hand
-from slangmod.settings.derived import derived_values
+from slangmod.settings.derived import DERIVED, derived_values
 from slangmod.settings.example import example
-from slangmod.settings.explain import Topic, about, explained, settings_named
+from slangmod.settings.explain import (
+    Topic,
+    about,
+    about_derived,
+    explained,
+    settings_named,
+)
 from slangmod.settings.free import thawed
 from slangmod.settings.literals import brief, dotted
 from slangmod.settings.load import resolve
@@ -52,18 +58,23 @@ def show_settings(call: Call) -> None:
 
 def explain(call: Call) -> None:
     """Print all there is to say about each setting that is named."""
-    wanted: list[Topic] = []
+    wanted: list[Topic | str] = []
     problems: list[str] = []
     for word in call.words:
         try:
-            wanted += settings_named(word)
+            wanted += [word] if word in DERIVED else settings_named(word)
         except SettingsError as error:
             problems += error.problems
     if not call.words:
         problems.append("config explain: name a setting, such as train.patience")
     if problems:
         raise UserError(*problems)
-    facts = [about(topic, call.resolved, users) for topic in wanted]
+    facts = [
+        about_derived(one, call.settings, data_at_hand)
+        if isinstance(one, str)
+        else about(one, call.resolved, users)
+        for one in wanted
+    ]
     if call.flags.get("json"):
         print_json(facts)
     else:
@@ -97,7 +108,8 @@ def diff(call: Call) -> None:
     if call.flags.get("json"):
         print_json({dotted(path): values for path, *values in differing})
         return
-    LOG.info("%d settings differ", len(differing))
+    count = len(differing)
+    LOG.info("%d setting%s", count, " differs" if count == 1 else "s differ")
     for path, *values in differing:
         say(f"{dotted(path)}\n")
         for sign, side, value in zip("-+", sides, values, strict=True):

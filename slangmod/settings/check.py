@@ -18,7 +18,7 @@ from slangmod.settings.catalog import Key, Known, arrays, catalog
 from slangmod.settings.entries import Entry, toml_value
 from slangmod.settings.expressions import FaultError
 from slangmod.settings.free import SCALARS, frozen
-from slangmod.settings.literals import NONE, literal
+from slangmod.settings.literals import literal
 from slangmod.settings.places import Tables, known_at, opens, place_of
 from slangmod.settings.plugins import as_reference
 from slangmod.settings.scan import DEEPEST, LONGEST_KEY
@@ -156,7 +156,7 @@ def _beyond_toml(value: Any, depth: int, unset: bool = False) -> str:
 def _normal(entry: Entry) -> Entry:
     """The entry with None where it unsets, our words for others, and frozen lists."""
     known = known_at(entry.path)
-    if known and known.optional and entry.value in (None, NONE):
+    if known and known.optional and entry.value in (None, known.unset):
         return replace(entry, value=None)
     if entry.value is None or is_tables(entry):
         return entry

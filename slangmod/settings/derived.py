@@ -211,14 +211,19 @@ DERIVED = {
 }
 
 
+def derived_value(name: str, settings: Settings, at_hand: AtHand) -> Any:
+    """One derived value; None if it cannot be computed yet."""
+    try:
+        return DERIVED[name].compute(settings, at_hand)
+    except SettingsError:
+        return None
+
+
 def derived_values(settings: Settings, at_hand: AtHand) -> dict[str, Any]:
     """All derived values by dotted name; None for what cannot be computed yet."""
-    values: dict[str, Any] = {}
-    for name, derived in DERIVED.items():
-        try:
-            values[name] = derived.compute(settings, at_hand)
-        except SettingsError:
-            values[name] = None
+    values: dict[str, Any] = {
+        name: derived_value(name, settings, at_hand) for name in DERIVED
+    }
     if settings.optimizer.group:
         values["optimizer.groups"] = groups_of(settings)
     return values

@@ -6,12 +6,14 @@ from typing import Any
 
 from slangmod.errors import SettingsError
 from slangmod.settings.catalog import Key, Known, arrays, catalog, tables
-from slangmod.settings.derived import DERIVED
+from slangmod.settings.course import AtHand
+from slangmod.settings.derived import DERIVED, derived_value
 from slangmod.settings.entries import PREFIX
 from slangmod.settings.free import thawed
-from slangmod.settings.literals import dotted, literal
+from slangmod.settings.literals import abbreviated, dotted, literal
 from slangmod.settings.places import known_at, place_of
 from slangmod.settings.resolved import Resolved
+from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import unknown
 from slangmod.settings.values import value_at
 
@@ -84,10 +86,25 @@ def about(topic: Topic, resolved: Resolved, users: Users) -> dict[str, Any]:
     }
 
 
+def about_derived(name: str, settings: Settings, at_hand: AtHand) -> dict[str, Any]:
+    """What there is to say of a derived value."""
+    return {
+        "name": name,
+        "value": derived_value(name, settings, at_hand),
+        "meaning": f"derived: {DERIVED[name].formula}",
+        "default": None,
+        "set instead": ", ".join(DERIVED[name].inputs),
+    }
+
+
 def explained(facts: Mapping[str, Any]) -> str:
     """What ``about`` gives as text: the value, the meaning, the rest in columns."""
-    lines = [f"{facts['name']} = {literal(facts['value'])}", f"  {facts['meaning']}"]
-    for heading, fact in {**facts, "default": literal(facts["default"])}.items():
+    value = abbreviated(facts["value"])
+    lines = [f"{facts['name']} = {value}", f"  {facts['meaning']}"]
+    told = dict(facts)
+    if "origin" in facts:
+        told["default"] = literal(facts["default"])
+    for heading, fact in told.items():
         if fact and heading not in ("name", "value", "meaning"):
             lines.append(f"  {heading:<16}{fact}")
     return "\n".join(lines) + "\n"

@@ -21,6 +21,9 @@ ESCAPES = {
 LONGEST = 60
 """Characters of a value that an error quotes."""
 
+MOST_SHOWN = 6
+"""Items of a longer list of derived values that are shown."""
+
 
 def literal(value: Any) -> str:
     """``value`` in TOML, on one line; None becomes the word that unsets."""
@@ -88,3 +91,16 @@ def short(name: str) -> str:
     """A name that somebody mistyped, shortened to what an error can quote."""
     text = printable(name)
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+def abbreviated(value: Any) -> str:
+    """A derived value as TOML; of a long list how it begins and ends.
+
+    >>> abbreviated(tuple(range(100)))
+    '[0, 1, 2, ..., 97, 98, 99] (100 values)'
+    """
+    if not isinstance(value, tuple) or len(value) <= MOST_SHOWN:
+        return literal(value)
+    half = MOST_SHOWN // 2
+    ends = [*map(literal, value[:half]), "...", *map(literal, value[-half:])]
+    return f"[{', '.join(ends)}] ({len(value)} values)"

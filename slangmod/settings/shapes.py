@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slangmod.settings.free import FreeTable
-from slangmod.settings.literals import literal
+from slangmod.settings.literals import NONE, literal
 
 Key = tuple[str, ...]
 """The parts of a setting's name: ("train", "learning_rate")."""
@@ -97,6 +97,14 @@ class Known:
         return tuple(word for shape in self.shapes for word in shape.words)
 
     @property
+    def unset(self) -> str | None:
+        """The word that unsets it; None where that is a word to choose, or there is none.
+
+        Then leaving it out is the way to unset it.
+        """
+        return NONE if self.optional and NONE not in self.words else None
+
+    @property
     def item_words(self) -> tuple[str, ...]:
         """The words that the items of a list may be chosen from, if any."""
         items = (item for shape in self.shapes for item in shape.items)
@@ -107,8 +115,8 @@ class Known:
         names: list[str] = []
         for shape in self.shapes:
             names += shape.words or (SHORT[shape.kind],)
-        if self.optional:
-            names.append("none")
+        if self.unset:
+            names.append(self.unset)
         if "number" in names and "integer" in names:
             names.remove("integer")
         return "|".join(names)
@@ -128,7 +136,7 @@ class Known:
     def expected(self) -> str:
         """What a value must be, as an error says it."""
         forms = [shape.in_words() for shape in _merged(self.shapes)]
-        way_out = f", or {literal(None)}" if self.optional else ""
+        way_out = f", or {literal(None)}" if self.unset else ""
         if self.words:
             others = [form for form in forms if not form.startswith("one of")]
             choice = "choose one of " + ", ".join(sorted(self.words))

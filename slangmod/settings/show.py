@@ -11,7 +11,13 @@ from slangmod.settings.course import AtHand, nothing_at_hand
 from slangmod.settings.derived import DERIVED, groups_of
 from slangmod.settings.free import thawed
 from slangmod.settings.layers import BASE
-from slangmod.settings.literals import dotted, literal, printable
+from slangmod.settings.literals import (
+    MOST_SHOWN,
+    abbreviated,
+    dotted,
+    literal,
+    printable,
+)
 from slangmod.settings.load import load_settings
 from slangmod.settings.places import free_table, place_of
 from slangmod.settings.resolved import Resolved
@@ -22,10 +28,6 @@ from slangmod.settings.values import counts_of, plain, put, value_at, values_of
 WIDEST = 22
 """Characters of an assignment beyond which comments are not lined up any more: as long
 as the longest of the settings that are looked at most."""
-
-
-MOST_SHOWN = 6
-"""Items of a longer list of derived values that are shown."""
 
 
 def show(
@@ -127,7 +129,12 @@ def _line(resolved: Resolved, path: Key, value: Any) -> tuple[str, str]:
     name = ".".join(path)
     if name in totals_of(resolved.settings):
         array = ".".join(TOTALS[name])
-        return f"# {assignment(path, value)}", f"derived: the sum over [[{array}]]"
+        some = any(stage.steps for stage in resolved.settings.stage)
+        note = ", stages of so many steps left out" if array == "stage" and some else ""
+        return (
+            f"# {assignment(path, value)}",
+            f"derived: the sum over [[{array}]]{note}",
+        )
     return assignment(path, value), comment
 
 
@@ -156,19 +163,6 @@ def _taken(settings: Settings, number: str) -> Iterator[tuple[str, str]]:
     shown = ", ".join(names if len(names) <= MOST_SHOWN else (*names[:3], "..."))
     of = sum(map(len, groups.values()))
     yield f"# takes {len(names)} of {of} weights: {shown}", ""
-
-
-def abbreviated(value: Any) -> str:
-    """A derived value as TOML; of a long list how it begins and ends.
-
-    >>> abbreviated(tuple(range(100)))
-    '[0, 1, 2, ..., 97, 98, 99] (100 values)'
-    """
-    if not isinstance(value, tuple) or len(value) <= MOST_SHOWN:
-        return literal(value)
-    half = MOST_SHOWN // 2
-    ends = [*map(literal, value[:half]), "...", *map(literal, value[-half:])]
-    return f"[{', '.join(ends)}] ({len(value)} values)"
 
 
 def _block(section: Key, lines: list[tuple[str, str]]) -> str:

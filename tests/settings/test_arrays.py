@@ -246,3 +246,11 @@ def test_unsetting_in_a_stage_unsets(write):
     (only,) = stages_of(load_settings("c.toml"))
     assert only.settings.train.eval_freq is None
     assert Settings().stage == ()
+
+
+def test_none_is_a_gate_of_a_layer_and_does_not_unset_it(write):
+    write({"c.toml": '[[model.layer]]\nfeedforward.gate = "none"\nn_heads = "none"'})
+    (layer,) = load_settings("c.toml").model.layer
+    assert (layer.feedforward.gate, layer.n_heads) == ("none", None)
+    write({"shown.toml": show(resolve("c.toml"))})
+    assert load_settings("shown.toml").model.layer == (layer,)
