@@ -11,7 +11,7 @@ from slangmod.commands.choosing import all_runs, say
 from slangmod.commands.drawing import Drawing
 from slangmod.commands.summarize import to_json
 from slangmod.errors import UserError
-from slangmod.runs.overview import ENDED, Overview, flat, overview
+from slangmod.runs.overview import ENDED, Overview, flat, numbered, overview
 from slangmod.settings.literals import literal
 
 Row = dict[str, Any]
@@ -71,7 +71,7 @@ def run(call: Call) -> None:
 
 def rows_of(runs: Sequence[Overview]) -> list[Row]:
     """A row for each run: name, state, the settings that differ, the numbers."""
-    settings = [flat(run.settings) for run in runs]
+    settings = [flat(numbered(run.settings)) for run in runs]
     keys = dict.fromkeys(key for one in settings for key in one if key not in OWN)
     differing = [
         key

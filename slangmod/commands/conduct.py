@@ -10,8 +10,16 @@ from typing import Any
 import torch
 
 from slangmod.commands.recording import Recording
-from slangmod.commands.session import Choices, Session, about_run, build_trainer
+from slangmod.commands.session import (
+    Choices,
+    Session,
+    about_run,
+    build_trainer,
+    next_session,
+)
 from slangmod.commands.signals import Signals
+from slangmod.commands.staging import stage_line, stage_tables
+from slangmod.commands.stepping import next_step
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import StoppedError
@@ -19,6 +27,7 @@ from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
 from slangmod.runs.environment import environment
+from slangmod.runs.series import read_series
 from slangmod.runs.summary import write_summary
 from slangmod.settings.paths import tokenizer_path
 from slangmod.training.checkpoint import (
@@ -29,10 +38,10 @@ from slangmod.training.checkpoint import (
     save_checkpoint,
 )
 from slangmod.training.evaluate import Evaluator, Score
+from slangmod.training.limits import Outcome
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
 from slangmod.training.stopping import Patience
-from slangmod.training.trainer import Outcome
 
 LOG = logging.getLogger(__name__)
 
@@ -92,18 +101,25 @@ class Conductor:
         LOG.info("%d steps, %s", state.counters.step, self.run.root)
 
     def train(self) -> Outcome:
-        """Train until a limit, or a signal, which raises StoppedError."""
-        trainer = build_trainer(
-            self.session,
-            self.objective,
-            save=self.save,
-            signals=self.signals,
-            tell=self.recording,
-        )
-        outcome = trainer.fit(self.session.state, self.session.train, self.session.test)
-        if outcome.reason == "interrupted":
-            raise self.stopped()
-        return outcome
+        """Train, stage by stage, until a limit, or a signal: that is StoppedError."""
+        session, objective = self.session, self.objective
+        while True:
+            if session.settings.stage:
+                LOG.info(stage_line(session.leg, session.legs, session.settings))
+            trainer = build_trainer(
+                session,
+                objective,
+                save=self.save,
+                signals=self.signals,
+                tell=self.recording,
+            )
+            outcome = trainer.fit(session.state, session.train, session.test)
+            if outcome.reason == "interrupted":
+                raise self.stopped()
+            if outcome.reason != "next_stage":
+                return outcome
+            before, session = session, next_session(session)
+            objective = next_step(before, session, objective)
 
     def keep_best(self, outcome: Outcome) -> Score:
         """Validate the best model and put it into the run's ``model/`` folder."""
@@ -158,7 +174,16 @@ class Conductor:
                 "tokens_per_second": counters.tokens / max(counters.seconds, 1e-9),
                 "peak_memory_bytes": peak_memory(self.session.device),
             },
+            self.stages(),
         )
+
+    def stages(self) -> list[dict[str, Any]]:
+        """What each stage did that has begun; none of a run without."""
+        if not self.session.settings.stage:
+            return []
+        columns = ("stage", "step", "epoch", "tokens", "test_loss")
+        evaluations = list(read_series(self.run.epochs, columns).rows())
+        return stage_tables(self.session.legs, self.session.state.counters, evaluations)
 
 
 def peak_memory(device: torch.device) -> int:

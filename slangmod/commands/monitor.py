@@ -57,6 +57,7 @@ def headline(about: Overview) -> str:
     row = about.progress
     parts = [about.name, state_in_words(about)]
     for column, text in (
+        ("stage", "stage {}"),
         ("epoch", "epoch {}"),
         ("step", "step {}"),
         ("loss", "loss {:.4f}"),

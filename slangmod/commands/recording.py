@@ -14,7 +14,10 @@ from slangmod.training.state import Counters
 
 
 class Recording:
-    """Hands each event to the tables, the log and the bar of one run."""
+    """Hands each event to the tables, the log and the bar of one run.
+
+    The tables have the columns of every run, and those given after them.
+    """
 
     def __init__(
         self,
@@ -22,10 +25,14 @@ class Recording:
         log: RunLog,
         show_bar: bool,
         epoch_columns: tuple[str, ...] = (),
+        step_columns: tuple[str, ...] = (),
     ) -> None:
         self._log = log
         log.open(run.log)
-        self._tables = (StepsCsv(run.steps), EpochsCsv(run.epochs, more=epoch_columns))
+        self._tables = (
+            StepsCsv(run.steps, more=step_columns),
+            EpochsCsv(run.epochs, more=epoch_columns),
+        )
         self._progress = open_progress(show_bar, sys.stderr)
         self._watchers = (*self._tables, LogLines(), self._progress)
 

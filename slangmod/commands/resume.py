@@ -14,14 +14,15 @@ from slangmod.commands.session import (
     Session,
     build_trainer,
     choices_of,
-    compile_step,
     epoch_columns,
     open_session,
     promise,
 )
 from slangmod.commands.signals import Signals
+from slangmod.commands.staging import stage_columns
+from slangmod.commands.stepping import compile_again
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.errors import DataError, RunError, UserError
+from slangmod.errors import DataError, UserError
 from slangmod.files import sweep_asides, write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
@@ -32,7 +33,12 @@ from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import run_config
-from slangmod.training.checkpoint import load_checkpoint, newest_sound, read_about
+from slangmod.training.checkpoint import (
+    load_checkpoint,
+    newest_sound,
+    read_about,
+    read_counters,
+)
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.state import TrainState
 
@@ -103,21 +109,15 @@ def carry_on(
     exact = promise(device, choices.threads, deterministic=choices.deterministic)
     LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
     with reproducible(choices.deterministic, choices.threads):
-        session = open_session(settings, encodings, device)
+        session = open_session(settings, encodings, device, read_counters(checkpoint))
         load_checkpoint(checkpoint, session.state)
         if has_ended(session, signals) and is_summed_up(folder, session.state):
             tell_outcome(folder)
             return
-        objective = session.objective
-        if choices.compiled:
-            objective, compiled = compile_step(session)
-            if not compiled:
-                raise RunError(
-                    "the run was compiled, and cannot be here: its bits would differ"
-                )
+        objective = compile_again(session) if choices.compiled else session.objective
         write_text(folder.config, run_config(resolved, folder.name))
-        columns = epoch_columns(settings)
-        with Recording(folder, log, settings.progress, columns) as recording:
+        epochs, steps = epoch_columns(settings), stage_columns(settings)
+        with Recording(folder, log, settings.progress, epochs, steps) as recording:
             recording.go_back_to(session.state.counters)
             Conductor(
                 folder,

@@ -1,6 +1,5 @@
 """Puts a training run together: data, model, optimizer, trainer, and their state."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -10,29 +9,32 @@ import torch
 from torch import Tensor
 
 from slangmod.commands.signals import Signals
+from slangmod.commands.staging import (
+    Leg,
+    Legs,
+    batches_of,
+    end_of,
+    plan_legs,
+    schedule_of,
+    stage_columns,
+)
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.model import build_model
-from slangmod.optim import Horizon, build_optimizer, build_schedule
+from slangmod.model.transformer import Transformer
+from slangmod.optim import build_optimizer, carry_over
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
-from slangmod.training.compiling import (
-    PAYS_AFTER,
-    compiled_or_eager,
-    estimated_seconds,
-)
 from slangmod.training.device import autocast
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback
-from slangmod.training.feed import to_device
+from slangmod.training.limits import Limits
 from slangmod.training.loss import cross_entropy_sum
-from slangmod.training.state import TrainState, build_state
+from slangmod.training.state import Counters, TrainState, build_state
 from slangmod.training.step import Objective
-from slangmod.training.trainer import Limits, Trainer
-
-LOG = logging.getLogger(__name__)
+from slangmod.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -47,30 +49,28 @@ class Choices:
 
 @dataclass(frozen=True)
 class Session:
-    """A run in memory: its state, its data, and how its step is computed."""
+    """A run in memory, at one of its stages: its state, its data, and its step."""
 
     settings: Settings
+    """of the run; ``stage`` has those of the stage"""
+    legs: Legs
+    """all stages; one where the run has none"""
+    leg: Leg
     device: torch.device
     state: TrainState
     train: TokenDataset
     test: TokenDataset
     objective: Objective
 
-    def planned_batches(self) -> int:
-        """Mini-batches until a limit of epochs or steps is reached."""
-        limits = self.settings.train
-        planned = self.train.batches_planned(limits.max_epochs)
-        if limits.max_steps is None:
-            return planned
-        return min(planned, limits.max_steps * limits.step_freq)
+    @property
+    def stage(self) -> Settings:
+        """The settings that hold in this stage."""
+        return self.leg.plan.settings
 
-    def horizon(self) -> Horizon:
-        """How long the training is planned to be."""
-        return Horizon(
-            self.settings.train.batch_size * self.settings.data.seq_len,
-            self.train.batches_in(1),
-            self.planned_batches(),
-        )
+    def planned_batches(self) -> int:
+        """Mini-batches of the whole run: those done before this stage, and planned."""
+        rest = self.legs[self.leg.plan.number - 1 :]
+        return self.train.first_batch + batches_of(rest)
 
 
 def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
@@ -102,23 +102,76 @@ def open_session(
     settings: Settings,
     encodings: Encodings,
     device: torch.device,
+    counters: Counters | None = None,
     *,
     weights: Mapping[str, Tensor] | None = None,
 ) -> Session:
     """Everything a run needs before its first step, on ``device``.
 
-    ``weights`` to start from, by name; None draws them.
+    Or before the step after those that ``counters`` have counted. ``weights`` to start
+    from, by name; None draws them.
     """
+    legs = plan_legs(settings, encodings)
     state = new_state(settings, encodings.manifest.vocab, device, weights)
-    train = dataset_of(encodings, settings, "train", training=True)
+    state.counters = counters or state.counters
+    if settings.stage:
+        # All of them: what cannot be built is better known now than at a border.
+        each = [build_optimizer(leg.plan.settings, state.model) for leg in legs]
+        state.optimizer = each[state.counters.stage - 1]
+    # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
-    objective = build_objective(settings, state, device)
-    return Session(settings, device, state, train, test, objective)
+    return session_of(settings, legs, device, state, test)
+
+
+def session_of(
+    settings: Settings,
+    legs: Legs,
+    device: torch.device,
+    state: TrainState,
+    test: TokenDataset,
+) -> Session:
+    """The session of the stage that ``state`` is in."""
+    leg = legs[state.counters.stage - 1]
+    assert isinstance(state.model, Transformer)  # new_state has built it
+    state.model.set_dropout(leg.plan.settings.model.dropout)
+    train = leg.rows(state.counters)
+    objective = build_objective(leg.plan.settings, state, device)
+    return Session(settings, legs, leg, device, state, train, test, objective)
+
+
+def next_session(session: Session) -> Session:
+    """The session of the stage that follows; the state goes over to it."""
+    state, counters = session.state, session.state.counters
+    plan = session.legs[counters.stage].plan
+    counters.stage += 1
+    counters.stage_batch = counters.batch
+    counters.stage_step = counters.step
+    counters.stage_epoch = counters.epoch
+    optimizer = build_optimizer(plan.settings, state.model)
+    if not plan.reset_optimizer:
+        carry_over(state.optimizer, optimizer)
+    state.optimizer = optimizer
+    return session_of(
+        session.settings, session.legs, session.device, state, session.test
+    )
+
+
+COMPILED_IN = (
+    ("train", "batch_size"),
+    ("train", "label_smoothing"),
+    ("train", "z_loss"),
+    ("data", "seq_len"),
+    ("data", "precision"),
+    ("model", "dropout"),
+)
+"""Section and name of what shapes a compiled step and may change between stages: the
+shape of a batch, dropout, and what ``build_objective`` reads."""
 
 
 def epoch_columns(settings: Settings) -> tuple[str, ...]:
     """The columns that epochs.csv has besides those of every run."""
-    return () if settings.train.ema is None else AVERAGE_COLUMNS
+    average = () if settings.train.ema is None else AVERAGE_COLUMNS
+    return (*average, *stage_columns(settings))
 
 
 def build_objective(
@@ -136,32 +189,6 @@ def build_objective(
     return objective
 
 
-def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
-    """The step to train with, compiled if that is ``wanted``, pays, and works."""
-    settings = session.settings
-    if not wanted:
-        return session.objective, False
-    seconds = estimated_seconds(
-        session.device.type,
-        sum(parameter.numel() for parameter in session.state.model.parameters()),
-        settings.model.n_layers,
-        session.planned_batches(),
-        settings.train.batch_size * settings.data.seq_len,
-    )
-    if seconds < PAYS_AFTER:
-        LOG.info("not compiled: so short a training is over before that pays")
-        return session.objective, False
-    return compile_step(session)
-
-
-def compile_step(session: Session) -> tuple[Objective, bool]:
-    """The compiled step, tried on the first batch; the eager one if that fails."""
-    LOG.info("compiling the training step")
-    session.state.model.train()
-    batch = to_device(session.train.batch(0), session.device)
-    return compiled_or_eager(session.objective, batch, session.state.model.parameters())
-
-
 def build_trainer(
     session: Session,
     objective: Objective,
@@ -170,19 +197,13 @@ def build_trainer(
     signals: Signals,
     tell: Callback,
 ) -> Trainer:
-    """The trainer that ``[train]`` and ``[checkpoint]`` describe."""
-    settings = session.settings
-    train = settings.train
-    limits = Limits(
-        train.max_epochs,
-        train.max_steps,
-        None if train.max_time is None else seconds_of(train.max_time),
-    )
+    """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe."""
+    settings, train = session.settings, session.stage.train
     return Trainer(
         objective=objective,
         evaluator=Evaluator(session.device, settings.data.precision, signals.requested),
-        schedule=build_schedule(settings, session.horizon()),
-        limits=limits,
+        schedule=schedule_of(session.leg, session.legs, session.train.first_batch),
+        limits=limits_of(session),
         step_freq=train.step_freq,
         clip_grad=train.clip_grad,
         cb_freq=train.cb_freq,
@@ -193,7 +214,21 @@ def build_trainer(
         clock=time.monotonic,
         stop_requested=signals.requested,
         tell=tell,
+        planned=session.planned_batches(),
         device=session.device,
+    )
+
+
+def limits_of(session: Session) -> Limits:
+    """The limits of the run, and the end of its stage if it has stages."""
+    settings, plan = session.settings, session.leg.plan
+    train, last = settings.train, plan.number == len(session.legs)
+    end = end_of(plan, session.state.counters, last=last) if settings.stage else None
+    return Limits(
+        train.max_epochs if end is None else None,
+        train.max_steps,
+        None if train.max_time is None else seconds_of(train.max_time),
+        end,
     )
 
 

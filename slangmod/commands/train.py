@@ -17,21 +17,23 @@ from slangmod.commands.recording import Recording, attach_log, detach_log
 from slangmod.commands.session import (
     Choices,
     Session,
-    choose_step,
     epoch_columns,
     open_session,
     promise,
 )
 from slangmod.commands.signals import Signals
+from slangmod.commands.staging import batches_of, stage_columns, whole_horizon
+from slangmod.commands.stepping import choose_step
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import RunBusyError, UserError
 from slangmod.files import write_text
 from slangmod.optim import describe_groups
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
+from slangmod.settings.horizon import Horizon
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
-from slangmod.settings.sections import Settings
+from slangmod.settings.sections import Settings, Train
 from slangmod.settings.show import run_config
 from slangmod.training.device import choose_device, reproducible
 
@@ -109,12 +111,12 @@ def begin(
         describe(session)
         if weights is not None:
             LOG.info("starting from the weights of %s", settings.train.init_from)
-        tell_first_deadline(settings.train, session.train)
+        tell_first_deadline(session.stage.train, session.train)
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
         write_text(folder.config, config)
-        columns = epoch_columns(settings)
-        with Recording(folder, log, settings.progress, columns) as recording:
+        epochs, steps = epoch_columns(settings), stage_columns(settings)
+        with Recording(folder, log, settings.progress, epochs, steps) as recording:
             conductor = Conductor(
                 folder,
                 session,
@@ -131,30 +133,52 @@ def begin(
 
 def describe(session: Session) -> None:
     """Say what is going to be trained, and warn of a warmup that never ends."""
-    train = session.settings.train
     parameters = sum(p.numel() for p in session.state.model.parameters())
-    planned = session.planned_batches()
     LOG.info(
         "%s parameters; %d mini-batches an epoch, at most %d in all",
         f"{parameters:,}".replace(",", " "),
         session.train.batches_in(1),
-        planned,
+        batches_of(session.legs),
     )
     groups = session.settings.optimizer.group
     if groups:
         patterns = [group.match for group in groups]
         for line in describe_groups(session.state.optimizer, patterns):
             LOG.info("%s", line)
-    warmup = session.horizon().batches_of(train.warmup, "train.warmup")
-    if warmup > planned:
-        last = max(0, planned - train.step_freq)  # mini-batches done before that step
-        reached = train.learning_rate * (last + 1) / warmup
-        LOG.warning(
-            "train.warmup = %s is longer than the planned %d mini-batches: the rate "
-            "will reach %.3g of %.3g; --train.warmup %d would fit",
-            train.warmup,
-            planned,
-            reached,
-            train.learning_rate,
-            max(1, planned // 20),
-        )
+    warn_of_warmups(session)
+
+
+def warn_of_warmups(session: Session) -> None:
+    """Warn of each schedule whose warmup never ends: of the run, or of its stages."""
+    if not session.settings.stage:
+        warn_of_warmup(session.settings.train, session.leg.horizon(), "--train")
+        return
+    for leg in session.legs:
+        plan, flag = leg.plan, f"--stage.{leg.plan.number}.train"
+        if plan.continues and plan.number == 1:
+            warn_of_warmup(plan.settings.train, whole_horizon(session.legs), flag)
+        elif not plan.continues and leg.length.batches:
+            warn_of_warmup(plan.settings.train, leg.horizon(), flag)
+
+
+def warn_of_warmup(train: Train, horizon: Horizon, flag: str) -> None:
+    """Warn, if the warmup is longer than the horizon, of the rate it will reach.
+
+    ``flag`` is what a flag of the command line that shortens it begins with.
+    """
+    planned = horizon.planned("train.warmup")
+    warmup = horizon.batches_of(train.warmup, "train.warmup")
+    if warmup <= planned:
+        return
+    last = max(0, planned - train.step_freq)  # mini-batches done before that step
+    LOG.warning(
+        "%s.warmup = %s is longer than the planned %d mini-batches: the rate "
+        "will reach %.3g of %.3g; %s.warmup %d would fit",
+        flag.removeprefix("--"),
+        train.warmup,
+        planned,
+        train.learning_rate * (last + 1) / warmup,
+        train.learning_rate,
+        flag,
+        max(1, planned // 20),
+    )

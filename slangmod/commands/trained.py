@@ -40,7 +40,7 @@ class Run:
         return load_settings(self._run.config)
 
     @property
-    def summary(self) -> dict[str, dict[str, Any]]:
+    def summary(self) -> dict[str, Any]:
         """summary.toml: outcome, validation, environment, cost; empty while it runs."""
         return read_summary(self._run.summary)
 

@@ -39,7 +39,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TokenDataset:
-    """Rows of token shards, in batches that are a pure function of (seed, position)."""
+    """Rows of token shards, in batches that are a pure function of (seed, position).
+
+    Positions and epochs are those of the whole run. A stage of it begins at position
+    ``first_batch``, after ``epochs_before`` epochs, of which the last may have been cut
+    short; nothing is known of what came before.
+    """
 
     tokens: MappedArray
     rows: Rows
@@ -49,6 +54,8 @@ class TokenDataset:
     seed: int
     jitter: int = 0
     shuffle: bool = False
+    first_batch: int = 0
+    epochs_before: int = 0
     _until: list[int] = field(default_factory=list, init=False, repr=False)
     _lock: RLock = field(default_factory=RLock, init=False, repr=False)
     """for ``_until``, which the thread that prepares batches fills, too"""
@@ -78,27 +85,38 @@ class TokenDataset:
         return -(-self.rows.count(self.offset(epoch)) // self.batch_size)
 
     def batches_until(self, epoch: int) -> int:
-        """Number of mini-batches of all epochs up to and including ``epoch``."""
+        """Number of mini-batches of the run up to and including ``epoch``.
+
+        For an epoch before the first of these rows, what was done when they began.
+        """
+        own = epoch - self.epochs_before
         with self._lock:
-            while len(self._until) < epoch:
-                before = self._until[-1] if self._until else 0
-                self._until.append(before + self.batches_in(len(self._until) + 1))
-        return self._until[epoch - 1] if epoch else 0
+            while len(self._until) < own:
+                before = self._until[-1] if self._until else self.first_batch
+                number = self.epochs_before + len(self._until) + 1
+                self._until.append(before + self.batches_in(number))
+        return self._until[own - 1] if own > 0 else self.first_batch
 
     def batches_planned(self, epochs: int) -> int:
-        """Like ``batches_until``, but at once however many ``epochs`` are allowed.
+        """Number of mini-batches of the first ``epochs`` epochs of these rows.
 
-        Beyond EXACT_EPOCHS, each counts as much as one that jitter has not shortened.
+        Known at once however many are allowed: beyond EXACT_EPOCHS, each counts as
+        much as one that jitter has not shortened.
         """
         counted = min(epochs, EXACT_EPOCHS)
-        most = -(-self.rows.count(0) // self.batch_size)
-        return self.batches_until(counted) + (epochs - counted) * most
+        exact = self.batches_until(self.epochs_before + counted) - self.first_batch
+        return exact + (epochs - counted) * self.most_in_epoch
+
+    @property
+    def most_in_epoch(self) -> int:
+        """Number of mini-batches of an epoch that jitter has not shortened."""
+        return -(-self.rows.count(0) // self.batch_size)
 
     def locate(self, position: int) -> tuple[int, int]:
         """Epoch (from 1) and place within it (from 0) of a mini-batch of the run."""
         while not self._until or self._until[-1] <= position:
-            self.batches_until(len(self._until) + 1)
-        epoch = bisect_right(self._until, position) + 1
+            self.batches_until(self.epochs_before + len(self._until) + 1)
+        epoch = self.epochs_before + bisect_right(self._until, position) + 1
         return epoch, position - self.batches_until(epoch - 1)
 
     def _gather(self, starts: list[int], targets: list[int]) -> Batch:

@@ -120,6 +120,14 @@ class Transformer(nn.Module):
             x = self.norm(x)
         return x
 
+    def set_dropout(self, share: float) -> None:
+        """Drop ``share`` of the activations from now on, wherever any are dropped."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.share = share
+            elif isinstance(module, Attention):
+                module.dropout = share
+
     def new_cache(self, batch: int, capacity: int) -> Cache:
         """Room for ``capacity`` tokens of each of ``batch`` sequences."""
         shapes = []

@@ -1,5 +1,6 @@
 """From gradients to weights: optimizers, their parameter groups, and schedules."""
 
+from slangmod.optim.carrying import carry_over
 from slangmod.optim.groups import describe_groups
 from slangmod.optim.optimizers import build_optimizer, check_optimizer
 from slangmod.settings.horizon import Horizon
@@ -10,6 +11,7 @@ __all__ = [
     "Schedule",
     "build_optimizer",
     "build_schedule",
+    "carry_over",
     "check_optimizer",
     "describe_groups",
 ]

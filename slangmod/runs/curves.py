@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slangmod.runs.directory import RunDir
-from slangmod.runs.recorders import EPOCH_COLUMNS, STEP_COLUMNS
+from slangmod.runs.recorders import EPOCH_COLUMNS, STAGE_COLUMNS, STEP_COLUMNS
 from slangmod.runs.series import Series
 
 Numbers = npt.NDArray[np.float64]
@@ -73,6 +73,8 @@ class RunCurves:
     """Learning rate."""
     best: tuple[float, float] | None
     """Where the test loss was least, and what it was."""
+    borders: tuple[float, ...] = ()
+    """Where each stage but the first began."""
 
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
@@ -84,7 +86,7 @@ class CurveReader:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self.steps = Series(run.steps, STEP_COLUMNS)
+        self.steps = Series(run.steps, STEP_COLUMNS + STAGE_COLUMNS)
         self.epochs = Series(run.epochs, EPOCH_COLUMNS)
 
     def refresh(self) -> bool:
@@ -101,6 +103,7 @@ class CurveReader:
             test,
             curve(self.steps[axis], self.steps["learning_rate"]).thinned(),
             (float(test.x[least]), float(test.y[least])) if len(test) else None,
+            borders(curve(self.steps[axis], self.steps["stage"])),
         )
 
 
@@ -116,6 +119,12 @@ def curve(x: "array[float]", y: "array[float]") -> Curve:
     places, values = np.array(x), np.array(y)
     good = np.isfinite(places) & np.isfinite(values)
     return Curve(places[good], values[good])
+
+
+def borders(stages: Curve) -> tuple[float, ...]:
+    """Where the number of the stage goes up: the last place of the one before."""
+    ends = np.flatnonzero(np.diff(stages.y) > 0)
+    return tuple(float(place) for place in stages.x[ends])
 
 
 def window(curves: Iterable[Curve]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
 """What a run may be: a process works on it; its own rules ended it; a signal or a kill
 did, and ``resume`` goes on; an error did."""
 
-WHOLE = ("epoch", "step", "batch", "tokens", "best_step")
+WHOLE = ("epoch", "step", "batch", "tokens", "stage", "best_step")
 """Columns of counts."""
 
 
@@ -31,7 +31,7 @@ class Overview:
     settings: Mapping[str, Any] = field(default_factory=dict)
     progress: Mapping[str, Any] = field(default_factory=dict)
     """How far it is, from the last rows of steps.csv and epochs.csv."""
-    summary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     """What could not be read, and why."""
 
@@ -40,6 +40,8 @@ class Overview:
         about: dict[str, Any] = {"name": self.name, "state": self.state}
         for part in ("outcome", "validation", "cost", "environment"):
             about[part] = dict(self.summary.get(part, {}))
+        if "stage" in self.summary:
+            about["stage"] = list(self.summary["stage"])
         about["progress"] = dict(self.progress)
         about["settings"] = dict(self.settings)
         if self.problems:
@@ -51,7 +53,7 @@ def overview(run: RunDir) -> Overview:
     """Look at ``run``; nothing that is missing or broken there raises."""
     problems: list[str] = []
     settings: Mapping[str, Any] = {}
-    summary: Mapping[str, Mapping[str, Any]] = {}
+    summary: Mapping[str, Any] = {}
     try:
         settings = read_config(run.config)
     except DataError as error:
@@ -70,7 +72,7 @@ def overview(run: RunDir) -> Overview:
     )
 
 
-def state_of(run: RunDir, summary: Mapping[str, Mapping[str, Any]]) -> str:
+def state_of(run: RunDir, summary: Mapping[str, Any]) -> str:
     """Running, ended, stopped or failed."""
     if run.in_use():
         return RUNNING
@@ -113,3 +115,13 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             values[prefix + key] = value
     return values
+
+
+def numbered(value: Any) -> Any:
+    """``value`` with tables by number, from 1, in place of each list of tables."""
+    if isinstance(value, Mapping):
+        return {key: numbered(item) for key, item in value.items()}
+    listed = value if isinstance(value, list | tuple) else ()
+    if listed and all(isinstance(item, Mapping) for item in listed):
+        return {str(place): numbered(item) for place, item in enumerate(listed, 1)}
+    return value

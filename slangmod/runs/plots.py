@@ -66,6 +66,9 @@ def save_picture(
             else:
                 draw_among_others(losses, run, colour)
             rates.plot(run.rate.x, run.rate.y, color=colour, linewidth=1.6)
+            for border in run.borders if len(runs) == 1 else ():
+                for panel in (losses, rates):
+                    panel.axvline(border, color=EDGE, linewidth=1, linestyle=":")
         finish(losses, rates, runs, axis)
         figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
         picture = io.BytesIO()

@@ -37,6 +37,8 @@ EPOCH_COLUMNS = (
 )
 AVERAGE_COLUMNS = ("ema_test_loss",)
 """Of epochs.csv besides, where a moving average of the weights is evaluated, too."""
+STAGE_COLUMNS = ("stage",)
+"""The last of both tables, where a run has stages."""
 
 
 class EventCsv:
@@ -126,10 +128,15 @@ class EventCsv:
 
 
 class StepsCsv(EventCsv):
-    """steps.csv; ``cut_after`` takes mini-batches done."""
+    """steps.csv, with ``more`` columns at its end; ``cut_after`` takes mini-batches."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(path, StepDone, STEP_COLUMNS, "batch", clock)
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        more: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(path, StepDone, (*STEP_COLUMNS, *more), "batch", clock)
 
 
 class EpochsCsv(EventCsv):

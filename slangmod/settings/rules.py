@@ -13,6 +13,7 @@ from slangmod.files import ASIDE
 from slangmod.settings.clash import Clash, Rule
 from slangmod.settings.derived import overlap_tokens, seconds_of
 from slangmod.settings.model_rules import heads_divide_width, rotary_turns_pairs
+from slangmod.settings.moments import moments_fit
 from slangmod.settings.optimizer_rules import (
     OPTIONS,
     groups_fit_optimizer,
@@ -180,20 +181,6 @@ def stages_have_a_length(settings: Settings) -> Iterator[Clash]:
         names += [name] * bool(name)
 
 
-def optimizers_begin_afresh(settings: Settings) -> Iterator[Clash]:
-    """No optimizer can go on with the moments of another."""
-    before = settings.train.optimizer
-    for plan in stages_of(settings):
-        now = plan.settings.train.optimizer
-        if plan.number > 1 and now != before and not plan.reset_optimizer:
-            yield Clash(
-                (f"stage.{plan.number}.reset_optimizer", "train.optimizer"),
-                f"stage {plan.number} goes from {before} to {now}, which needs "
-                "reset_optimizer = true",
-            )
-        before = now
-
-
 def groups_match_something(settings: Settings) -> Iterator[Clash]:
     """A group of weights says which."""
     for number, group in enumerate(settings.optimizer.group, start=1):
@@ -206,7 +193,7 @@ def groups_match_something(settings: Settings) -> Iterator[Clash]:
 
 RULES: tuple[Rule, ...] = (
     stages_have_a_length,
-    optimizers_begin_afresh,
+    moments_fit,
     groups_match_something,
     heads_divide_width,
     rotary_turns_pairs,

@@ -24,7 +24,12 @@ from slangmod.errors import RunError
 from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
 from slangmod.optim.state import restore, stored
 from slangmod.training.copies import Weights, renew
-from slangmod.training.state import AVERAGE_FILE, EVALUATED_FILE, TrainState
+from slangmod.training.state import (
+    AVERAGE_FILE,
+    EVALUATED_FILE,
+    Counters,
+    TrainState,
+)
 from slangmod.training.stopping import AVERAGE, CURRENT
 
 FORMAT: Final = 1
@@ -151,6 +156,15 @@ def read_about(path: Path) -> dict[str, Any]:
     content = json.loads((path / "state.json").read_text("utf-8"))
     about: dict[str, Any] = content["about"]
     return about
+
+
+def read_counters(path: Path) -> Counters:
+    """How far the run had come that a sound checkpoint holds; RunError if unclear."""
+    content = json.loads((path / "state.json").read_text("utf-8"))
+    try:
+        return Counters(**content["counters"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path}: does not fit this run: {error}") from error
 
 
 def load_checkpoint(path: Path, state: TrainState) -> None:

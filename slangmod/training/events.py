@@ -30,6 +30,8 @@ class StepDone:
     """The norm of its gradient before clipping; None before the first."""
     tokens_per_second: float
     """Target tokens per second of training since the last row."""
+    stage: int = 1
+    """The stage under way, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class EpochDone:
     """Whether no evaluation before had a smaller test loss."""
     ema_test_loss: float | None = None
     """The same of the moving average of the weights, where there is one."""
+    stage: int = 1
+    """The stage under way, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class TrainingDone:
     """The end of training, whatever ended it."""
 
     reason: str
-    """max_epochs, max_steps, max_time, patience, patience_steps or converged."""
+    """One of ``training.reasons.WHY``."""
     steps: int
     epochs: int
     best_step: int

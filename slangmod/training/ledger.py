@@ -84,13 +84,19 @@ class Ledger:
                 counters.learning_rate = learning_rate
                 sums[GRAD_NORM] = result.grad_norm
             if counters.batch % self._cb_freq == 0:
-                self._pending.append(self._row(began + each * (index + 1)))
-                counters.logged_batch, counters.row_tokens = counters.batch, 0
-                sums[NATS_OF_ROW] = 0.0
+                self._note_row(began + each * (index + 1))
         self._tell_rows(tell_now)
         self._tell(
             Progress(counters.batch, self._planned, counters.tokens, counters.seconds)
         )
+
+    def round_off(self) -> None:
+        """Note the row of the last mini-batch of a stage, where none was due.
+
+        Other than ``close``, it is entered into the state: no row spans two stages.
+        """
+        if self._state.counters.logged_batch < self._state.counters.batch:
+            self._note_row(self._state.counters.seconds)
 
     def flush(self) -> None:
         """Tell all rows, waiting for the device; raises RunError if a step was bad."""
@@ -120,6 +126,13 @@ class Ledger:
         nats = float(self._state.sums[NATS_OF_EPOCH])
         return nats / max(1, self._state.counters.epoch_tokens)
 
+    def _note_row(self, now: float) -> None:
+        """Make a regular row of what has been entered, and begin the next."""
+        counters = self._state.counters
+        self._pending.append(self._row(now))
+        counters.logged_batch, counters.row_tokens = counters.batch, 0
+        self._state.sums[NATS_OF_ROW] = 0.0
+
     def _row(self, now: float) -> tuple[StepDone, int, Reading]:
         """A row of what has been entered; ``now`` in seconds of the run."""
         counters = self._state.counters
@@ -135,6 +148,7 @@ class Ledger:
             counters.learning_rate,
             None,
             speed,
+            counters.stage,
         )
         numbers = torch.cat((self._state.sums, self._guard.verdict))
         return row, counters.row_tokens, Reading(numbers)

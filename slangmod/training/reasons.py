@@ -21,6 +21,11 @@ def all_time(_: TrainState) -> str:
     return "train.max_time is over"
 
 
+def all_stages(state: TrainState) -> str:
+    """The last stage is over."""
+    return f"all {state.counters.stage} stages are done"
+
+
 def no_better_epoch(state: TrainState) -> str:
     """Patience in epochs ran out."""
     patience = state.patience
@@ -52,6 +57,7 @@ WHY: Final[dict[str, Callable[[TrainState], str]]] = {
     "max_epochs": all_epochs,
     "max_steps": all_steps,
     "max_time": all_time,
+    "stages": all_stages,
     "patience": no_better_epoch,
     "patience_steps": no_better_steps,
     "converged": at_rest,

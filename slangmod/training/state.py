@@ -42,6 +42,14 @@ class Counters:
     """mini-batch of the last checkpoint that was due"""
     learning_rate: float | None = None
     """of the last optimizer step; None before the first"""
+    stage: int = 1
+    """the stage under way, from 1; a run without stages is one"""
+    stage_batch: int = 0
+    """mini-batches done when it began"""
+    stage_step: int = 0
+    """optimizer steps done when it began"""
+    stage_epoch: int = 0
+    """epochs begun when it began; its own first is the next"""
 
 
 @dataclass

@@ -13,7 +13,9 @@ from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard
 from slangmod.training.ledger import Ledger
+from slangmod.training.limits import Limits, Outcome
 from slangmod.training.reasons import WHY
+from slangmod.training.stages import is_over
 from slangmod.training.state import TrainState
 from slangmod.training.step import (
     Objective,
@@ -25,30 +27,12 @@ from slangmod.training.step import (
 from slangmod.training.stopping import AVERAGE, CURRENT, Patience
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a run has had enough."""
-
-    max_epochs: int
-    max_steps: int | None = None
-    max_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How training ended."""
-
-    reason: str
-    """one of ``training.reasons.WHY``, or interrupted"""
-    patience: Patience
-    """what all evaluations have shown, the last included"""
-    why: str = ""
-    """the reason in plain words; empty where it was interrupted"""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Takes optimizer steps, evaluates and saves where it is due, until the end."""
+    """Takes optimizer steps, evaluates and saves where it is due, until the end.
+
+    Of a run, or of one stage of it.
+    """
 
     objective: Objective
     evaluator: Evaluator
@@ -65,6 +49,8 @@ class Trainer:
     clock: Callable[[], float]
     stop_requested: Callable[[], bool]
     tell: Callback
+    planned: int
+    """mini-batches of the whole run, at most"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def fit(
@@ -72,13 +58,16 @@ class Trainer:
     ) -> Outcome:
         """Train until a limit is reached, patience runs out, or a stop is requested.
 
+        ``train`` holds the rows of the stage, if the run has stages.
         When it ends, the best state is the checkpoint of ``patience.best_step``.
         """
         guard = Guard(state.optimizer, self.device)
-        ledger = self.open_ledger(state, guard, train)
+        ledger = self.open_ledger(state, guard)
         state.model.train()
         with Feed(train, self.device) as feed:
             while True:
+                if self.stage_ended(state, train):
+                    ledger.round_off()
                 if self.evaluation_due(state, train):
                     ledger.flush()
                     if not self.evaluate(state, test, ledger):
@@ -91,6 +80,8 @@ class Trainer:
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():
                     break
+                if self.stage_ended(state, train):
+                    return Outcome("next_stage", state.patience)
                 self.take_step(state, train, feed, guard, ledger)
         ledger.flush()
         self.save(state)
@@ -163,6 +154,7 @@ class Trainer:
                 counters.seconds,
                 patience.best_step == counters.step,
                 losses.get(AVERAGE),
+                stage=counters.stage,
             )
         )
         return patience
@@ -209,8 +201,7 @@ class Trainer:
     def reason_to_end(self, state: TrainState, train: TokenDataset) -> str | None:
         """Which limit has been reached, if any."""
         counters, limits = state.counters, self.limits
-        last = counters.epoch >= limits.max_epochs
-        if last and counters.batch >= train.batches_until(limits.max_epochs):
+        if is_over(limits.max_epochs, counters, train):
             return "max_epochs"
         if limits.max_steps is not None and counters.step >= limits.max_steps:
             return "max_steps"
@@ -223,18 +214,26 @@ class Trainer:
             return "patience_steps"
         if state.patience.exhausted and self.epoch_ended(state, train):
             return "patience"
+        if limits.stage is not None and self.stage_ended(state, train):
+            return limits.stage.reason
         return None
 
+    def stage_ended(self, state: TrainState, train: TokenDataset) -> bool:
+        """Whether the stage has lasted as long as it should."""
+        stage = self.limits.stage
+        return stage is not None and stage.reached(state.counters, train)
+
     def epoch_ended(self, state: TrainState, train: TokenDataset) -> bool:
-        """Whether the last mini-batch was the last of its epoch."""
-        return state.counters.batch == train.batches_until(state.counters.epoch)
+        """Whether the last mini-batch was the last of its epoch, or of a stage."""
+        whole = state.counters.batch == train.batches_until(state.counters.epoch)
+        return whole or self.stage_ended(state, train)
 
     def evaluation_due(self, state: TrainState, train: TokenDataset) -> bool:
-        """Every ``eval_freq`` mini-batches; unset, at the end of each epoch."""
+        """Every ``eval_freq`` mini-batches (unset: each epoch), and ending a stage."""
         counters = state.counters
         if counters.evaluated_batch == counters.batch:
             return False
-        if self.eval_freq is None:
+        if self.eval_freq is None or self.stage_ended(state, train):
             return self.epoch_ended(state, train)
         return passed(self.eval_freq, counters.evaluated_batch, counters.batch)
 
@@ -250,18 +249,13 @@ class Trainer:
             or (freq is not None and passed(freq, counters.saved_batch, counters.batch))
         )
 
-    def open_ledger(
-        self, state: TrainState, guard: Guard, train: TokenDataset
-    ) -> Ledger:
-        """The books of the run, with how many mini-batches are planned."""
-        planned = train.batches_planned(self.limits.max_epochs)
-        if self.limits.max_steps is not None:
-            planned = min(planned, self.limits.max_steps * self.step_freq)
+    def open_ledger(self, state: TrainState, guard: Guard) -> Ledger:
+        """The books of the run."""
         return Ledger(
             state,
             guard,
             cb_freq=self.cb_freq,
-            planned=planned,
+            planned=self.planned,
             tell=self.tell,
             clock=self.clock,
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,3 +113,22 @@ def test_two_threads_may_ask_for_epochs(make_tokens) -> None:
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(data.locate, list(range(0, 4000, 7)) * 2))
     assert found == [alone.locate(place) for place in range(0, 4000, 7)] * 2
+
+
+@pytest.mark.parametrize(("first", "epochs"), [(0, 0), (17, 3), (40, 1)])
+def test_a_stage_goes_on_counting_and_begins_with_a_new_epoch(
+    make_tokens, first: int, epochs: int
+) -> None:
+    whole = dataset(make_tokens, jitter=7, shuffle=True)
+    data = replace(whole, first_batch=first, epochs_before=epochs)
+    assert data.batches_until(epochs) == first
+    position = first
+    for epoch in range(epochs + 1, epochs + 5):
+        before = whole.batches_until(epoch - 1)
+        for place in range(data.batches_in(epoch)):
+            assert data.locate(position) == (epoch, place)
+            same = whole.batch(before + place)
+            assert torch.equal(data.batch(position).inputs, same.inputs)
+            position += 1
+        assert data.batches_until(epoch) == position
+    assert data.batches_planned(4) == position - first

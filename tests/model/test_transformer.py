@@ -259,3 +259,18 @@ def test_the_model_compiles_as_one_graph(tiny: Any, positions: str) -> None:
         compiled(ids).sum().backward()
         model.eval()
         torch.testing.assert_close(compiled(ids), model(ids))
+
+
+def test_dropout_can_change_while_the_model_lives(tiny) -> None:
+    model = build_model(tiny(model={"dropout": 0.5}), VOCAB)
+    other = build_model(tiny(model={"dropout": 0.25}), VOCAB)
+    other.load_state_dict(model.state_dict())
+    ids = torch.arange(16).view(2, 8)
+    model.set_dropout(0.25)
+    outputs = []
+    for one in (model, other):
+        torch.manual_seed(0)
+        outputs.append(one.train()(ids))
+    assert torch.equal(*outputs)
+    model.set_dropout(0.0)
+    assert torch.equal(model.train()(ids), model.eval()(ids))

@@ -3,7 +3,15 @@ from array import array
 import numpy as np
 import pytest
 
-from slangmod.runs.curves import Curve, CurveReader, curve, read_curves, tick, window
+from slangmod.runs.curves import (
+    Curve,
+    CurveReader,
+    borders,
+    curve,
+    read_curves,
+    tick,
+    window,
+)
 
 
 def ramp(points):
@@ -101,3 +109,13 @@ def test_the_window_is_never_without_height(values):
 )
 def test_ticks_are_round_counts_in_full(number, text):
     assert tick(number) == text
+
+
+def test_borders_lie_where_the_number_of_the_stage_goes_up():
+    stages = Curve(np.array([1.0, 2, 3, 4, 5]), np.array([1.0, 1, 2, 2, 4]))
+    assert borders(stages) == (2.0, 4.0)
+    assert borders(Curve(np.zeros(0), np.zeros(0))) == ()
+
+
+def test_a_run_without_stages_has_no_borders(make_run):
+    assert read_curves(make_run("first"), "step").borders == ()

@@ -1,7 +1,7 @@
 import pytest
 
 from slangmod.runs.directory import RunDir
-from slangmod.runs.overview import overview
+from slangmod.runs.overview import flat, numbered, overview
 from slangmod.runs.summary import write_summary
 
 
@@ -55,3 +55,16 @@ def test_nothing_that_is_broken_raises(make_run, content):
     table = overview(run).table()
     assert table["name"] == "first"
     assert list(table)[:3] == ["name", "state", "outcome"]
+
+
+def test_nested_tables_and_lists_of_them_become_one():
+    table = {"a": {"b": 1}, "c": [{"d": 2}, {"d": {"e": 3}}], "f": [4], "g": []}
+    expected = {"a.b": 1, "c.1.d": 2, "c.2.d.e": 3, "f": [4], "g": []}
+    assert flat(numbered(table)) == expected
+
+
+def test_stages_are_among_all_that_is_known(make_run):
+    run = make_run("first")
+    assert "stage" not in overview(run).table()
+    write_summary(run.summary, {}, {}, {}, {}, [{"number": 1, "tokens": 7}])
+    assert overview(run).table()["stage"] == [{"number": 1, "tokens": 7}]

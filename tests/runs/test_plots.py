@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -59,3 +60,15 @@ def test_without_matplotlib_the_way_out_is_named(tmp_path, curves, monkeypatch):
     monkeypatch.setattr(plots, "find_spec", {}.get)
     with pytest.raises(UserError, match=r"pip install 'slangmod\[plots\]'"):
         save_picture(tmp_path / "a.png", curves, "tokens", "title")
+
+
+def test_the_borders_of_stages_are_drawn_of_a_run_alone(tmp_path, curves):
+    staged = tuple(replace(run, borders=(6400.0,)) for run in curves)
+    for name, runs in (("plain", curves), ("staged", staged)):
+        save_picture(tmp_path / f"{name}-one.svg", runs[:1], "tokens", "title")
+        save_picture(tmp_path / f"{name}-two.svg", runs, "tokens", "title")
+    texts = {path.stem: path.read_text() for path in tmp_path.glob("*.svg")}
+    dotted = "stroke-dasharray"
+    counts = {name: text.count(dotted) for name, text in texts.items()}
+    assert counts["staged-one"] == counts["plain-one"] + 2
+    assert counts["staged-two"] == counts["plain-two"]

@@ -190,3 +190,18 @@ def test_the_loss_of_the_average_is_one_more_column(tmp_path):
         "epoch,step,tokens,train_loss,test_loss,learning_rate,seconds,ema_test_loss"
     )
     assert row.endswith(",0.7,0.001,12.25,0.6")
+
+
+def test_more_columns_come_last_and_none_are_there_unasked(tmp_path):
+    for table, row in ((StepsCsv, STEP), (EpochsCsv, EPOCH)):
+        path = tmp_path / f"{table.__name__}.csv"
+        for more, event in ((("stage",), replace(row, stage=3)), ((), row)):
+            path.unlink(missing_ok=True)
+            writer = table(path, more=more)
+            writer(event)
+            writer.close()
+            header, cells = (line.split(",") for line in rows_of(path))
+            assert header[len(header) - len(more) :] == list(more)
+            assert len(header) == len(cells)
+            assert ("stage" in header) == bool(more)
+            assert not more or cells[-1] == "3"

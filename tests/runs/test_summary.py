@@ -54,3 +54,20 @@ def test_a_broken_summary_is_an_error_that_names_it(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"summary\.toml"):
         read_summary(path)
+
+
+def test_stages_are_a_list_of_tables_and_are_there_only_where_given(tmp_path):
+    path = tmp_path / "summary.toml"
+    stages = [{"number": 1, "best_test_loss": None}, {"number": 2, "tokens": 7}]
+    write_summary(path, OUTCOME, {}, {}, COST, stages)
+    assert read_summary(path)["stage"] == [{"number": 1}, {"number": 2, "tokens": 7}]
+    write_summary(path, OUTCOME, {}, {}, COST)
+    assert "stage" not in read_summary(path)
+
+
+@pytest.mark.parametrize("content", ["stage = 3\n", "stage = [1]\n"])
+def test_stages_that_are_none_are_an_error(tmp_path, content):
+    path = tmp_path / "summary.toml"
+    path.write_text(content)
+    with pytest.raises(DataError, match="no summary"):
+        read_summary(path)

@@ -18,9 +18,10 @@ from slangmod.training.chance import seed_batch, seed_initialisation
 from slangmod.training.checkpoint import save_checkpoint
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import EpochDone, StepDone
+from slangmod.training.limits import Limits, Outcome
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import TrainState, build_state
-from slangmod.training.trainer import Limits, Outcome, Trainer
+from slangmod.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 VOCAB = 11
@@ -91,6 +92,7 @@ class Bench:
             clock=self.tick,
             stop_requested=lambda: self.state.counters.step == self.stop_at,
             tell=self.told.append,
+            planned=self.dataset(training=True).batches_planned(train.max_epochs),
         )
 
     def fit(self) -> Outcome:

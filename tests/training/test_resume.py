@@ -10,7 +10,7 @@ from slangmod.optim.optimizers import OPTIMIZERS
 from slangmod.settings.free import FreeTable
 from slangmod.settings.sections import Group, LayerFeedForward, LayerTable
 from slangmod.training.checkpoint import load_checkpoint, newest_sound
-from slangmod.training.trainer import Outcome
+from slangmod.training.limits import Outcome
 
 SETTINGS = {
     "train": {

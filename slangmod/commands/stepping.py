@@ -1,0 +1,75 @@
+"""Which program computes a step: the eager one, or a compiled one for each stage."""
+
+import logging
+
+import torch
+
+from slangmod.commands.session import COMPILED_IN, Session
+from slangmod.errors import RunError
+from slangmod.training.compiling import (
+    PAYS_AFTER,
+    compiled_or_eager,
+    estimated_seconds,
+)
+from slangmod.training.feed import to_device
+from slangmod.training.step import Objective
+
+LOG = logging.getLogger(__name__)
+
+
+def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
+    """The step to train with, compiled if that is ``wanted``, pays, and works."""
+    if not wanted:
+        return session.objective, False
+    parameters = sum(weight.numel() for weight in session.state.model.parameters())
+    seconds = sum(
+        estimated_seconds(
+            session.device.type,
+            parameters,
+            session.settings.model.n_layers,
+            leg.length.batches,
+            leg.tokens_per_batch,
+        )
+        for leg in session.legs
+    )
+    if seconds < PAYS_AFTER:
+        LOG.info("not compiled: so short a training is over before that pays")
+        return session.objective, False
+    return compile_step(session)
+
+
+def compile_step(session: Session) -> tuple[Objective, bool]:
+    """The compiled step, tried on the first batch; the eager one if that fails."""
+    LOG.info("compiling the training step")
+    session.state.model.train()
+    batch = to_device(session.train.batch(session.train.first_batch), session.device)
+    return compiled_or_eager(session.objective, batch, session.state.model.parameters())
+
+
+def compile_again(session: Session) -> Objective:
+    """The compiled step of a run that was compiled before; RunError if that fails."""
+    objective, compiled = compile_step(session)
+    if not compiled:
+        raise RunError(
+            "the run was compiled, and cannot be here: its bits would differ"
+        )
+    return objective
+
+
+def next_step(before: Session, session: Session, objective: Objective) -> Objective:
+    """The step of a stage, given the ``objective`` of the stage ``before``.
+
+    What was compiled for other shapes is forgotten first: the compiler would else
+    make another program of the stage than in a process that begins with it.
+    """
+    if objective is before.objective:
+        return session.objective
+    stages = before.stage, session.stage
+    old, new = (
+        [getattr(getattr(one, section), name) for section, name in COMPILED_IN]
+        for one in stages
+    )
+    if old == new:
+        return objective
+    torch.compiler.reset()
+    return compile_again(session)
