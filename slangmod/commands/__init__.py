@@ -169,6 +169,16 @@ COMMANDS: dict[str, Command] = {
         on_run=True,
         changeable=(*ALWAYS_MAY_CHANGE, "chat"),
     ),
+    "plan": Command(
+        help="what training will take, before its first step",
+        module="slangmod.commands.plan",
+        group="Settings",
+        flags=(
+            Flag("--no-calibration", SWITCH, "try no steps; times stay unknown"),
+            JSON,
+        ),
+        settings=(ALL,),
+    ),
     "config show": Command(
         help="all settings as TOML, each with its origin (alias: dry-run)",
         module="slangmod.commands.config",

@@ -1,8 +1,6 @@
 """A run from its first step (or its last checkpoint) to its summary."""
 
 import logging
-import resource
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +37,7 @@ from slangmod.training.checkpoint import (
 )
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.limits import Outcome
+from slangmod.training.memory import peak_memory
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
 from slangmod.training.stopping import Patience
@@ -184,11 +183,3 @@ class Conductor:
         columns = ("stage", "step", "epoch", "tokens", "test_loss")
         evaluations = list(read_series(self.run.epochs, columns).rows())
         return stage_tables(self.session.legs, self.session.state.counters, evaluations)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most bytes in use so far: of the GPU where it trains there, else resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

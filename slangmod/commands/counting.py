@@ -34,6 +34,6 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def amount(number: int, noun: str) -> str:
+def amount(number: int, noun: str, plural: str = "s") -> str:
     """A number and what it counts: 1 document, 12 345 documents."""
-    return f"{spaced(number)} {noun}{'s' * (number != 1)}"
+    return f"{spaced(number)} {noun}{plural * (number != 1)}"
