@@ -16,6 +16,9 @@ POWERS: Final = ("", "k", "M", "G", "T", "P", "E", "Z")
 INDENT: Final = 14
 """Columns of the names on the left."""
 
+LEAST_WIDTH: Final = 80
+"""Columns that every terminal is taken to have."""
+
 MEANING: Final = {
     "process": "Python, PyTorch and its kernels",
     "weights": "float32, and tables of positions",
@@ -89,7 +92,8 @@ def training(plan: Plan) -> Iterator[str]:
         yield line("", f"{may_end} may end it sooner")
     if plan.settings.stage:
         for stage in plan.stages:
-            yield line(f"  stage {stage.plan.number}", in_words(stage))
+            name = f"  stage {stage.plan.number}"
+            yield from wrapped(name, in_words(stage), LEAST_WIDTH)
 
 
 def early(plan: Plan) -> str:
@@ -199,7 +203,7 @@ def time(plan: Plan) -> Iterator[str]:
     if times is None:
         return
     whole = short_time(times.training + times.compiling)
-    yield line("", f"about {whole} in all: {in_parts(times)}")
+    yield from wrapped("", f"about {whole} in all: {in_parts(times)}", LEAST_WIDTH)
     if plan.test_batches is None:
         yield line("", "evaluations not included: there are no data yet")
 

@@ -121,6 +121,8 @@ def test_each_stage_has_its_steps_and_rates(capsys, toml):
 @pytest.mark.parametrize("columns", [80, 100])
 def test_the_page_fits_the_terminal(capsys, toml, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
+    with toml.open("a") as file:
+        file.write(f"[[stage]]\nname = '{'n' * 64}'\nsteps = 9\n")
     page = page_of(capsys, toml, "--train.warmup", "99")
     assert max(map(len, page.splitlines())) <= columns
     for word in ("model", "training", "rate", "compute", "memory", "time", "warning"):
