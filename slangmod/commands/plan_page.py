@@ -9,12 +9,14 @@ from slangmod.commands.planning import Plan, StagePart, Times, times_of, warning
 from slangmod.runs.foresight import Marks, draw_rates
 from slangmod.runs.wording import short_count, short_time
 from slangmod.training.calibration import Calibration
-from slangmod.training.rehearsal import PARTS
+from slangmod.training.rehearsal import COPIES, PARTS
 
 POWERS: Final = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 INDENT: Final = 14
 """Columns of the names on the left."""
+
+MB: Final = 10**6
 
 LEAST_WIDTH: Final = 80
 """Columns that every terminal is taken to have."""
@@ -22,11 +24,11 @@ LEAST_WIDTH: Final = 80
 MEANING: Final = {
     "process": "Python, PyTorch and its kernels",
     "weights": "float32, and tables of positions",
+    "copies": "of weights: train.ema, convergence_norm",
     "gradients": "held when most is held in all",
     "optimizer": "moments of {optimizer}",
     "activations": "kept to go back, and work space",
     "logits": "{tokens} x {vocab}, copies included",
-    "average": "of the weights, train.ema",
     "kept": "free, but kept by the allocator",
 }
 
@@ -174,17 +176,17 @@ def memory(plan: Plan) -> Iterator[str]:
         "vocab": spaced(plan.vocab),
     }
     parts = {"process": held.process, **held.parts, "kept": held.kept}
-    whole = held.estimate // 10**6
+    whole = held.estimate // MB
     for name, number in parts.items():
         note = MEANING[name].format(**words)
-        if number or name in PARTS:
-            yield share(name, number // 10**6, whole, " MB", note)
+        if number > MB or (name in PARTS and name != COPIES):
+            yield share(name, number // MB, whole, " MB", note)
     yield share("sum", whole, whole, " MB", "without trying")
 
 
 def megabytes(number: int) -> str:
     """Bytes in units of a million."""
-    return f"{spaced(number // 10**6)} MB"
+    return f"{spaced(number // MB)} MB"
 
 
 def time(plan: Plan) -> Iterator[str]:

@@ -20,7 +20,7 @@ from slangmod.training.calibration import Calibration, calibrate, one_step
 from slangmod.training.compiling import PAYS_AFTER, estimated_seconds
 from slangmod.training.heap import resident_peak
 from slangmod.training.memory import free_bytes, resident_bytes
-from slangmod.training.rehearsal import OPTIMIZER, WEIGHTS, rehearse
+from slangmod.training.rehearsal import COPIES, OPTIMIZER, WEIGHTS, rehearse
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
 
@@ -28,9 +28,6 @@ LOG = logging.getLogger(__name__)
 
 DISK: Final = 3e8
 """bytes per second that a disk is taken to write; nothing is written to find out"""
-
-AVERAGE: Final = "average"
-"""The part of memory that ``train.ema`` takes."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +97,17 @@ class Trials:
             process = self._process.setdefault("warm", resident_bytes())
         rehearsal = rehearse(settings, self.vocab, self.device, build_objective)
         parts = dict(rehearsal.at_peak)
-        if settings.train.ema is not None:
-            parts[AVERAGE] = 4 * count_parameters(settings.model, self.vocab)
         kept = 0
         if self.device.type == "cpu":
             kept = resident_peak(rehearsal.events) - rehearsal.peak
         memory = Memory(process, parts, kept)
-        saved = parts[WEIGHTS] + parts[OPTIMIZER]
+        saved = parts[WEIGHTS] + parts[COPIES] + parts[OPTIMIZER]
         tried = None
         if self.wanted and self.fits(memory):
             more = self.overhead(process)
             tried = self.calibrate(settings)
-            peak = tried.peak_bytes - more + parts.get(AVERAGE, 0)
-            memory = replace(memory, measured=max(peak, process))
+            peak = max(tried.peak_bytes - more, process)
+            memory = replace(memory, measured=peak)
         compiles = self.compiles() if tried is None else tried.compiled
         return Trial(memory, tried, compiles, saved, saving_seconds(saved))
 

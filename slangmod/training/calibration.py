@@ -130,6 +130,8 @@ def one_step(
     set_learning_rate(state.optimizer, 0.01)
     float(norm), float(result[0].sum())
     state.optimizer.step()
+    if state.average is not None:
+        state.average.follow(state.model, 1)
     state.optimizer.zero_grad(set_to_none=True)
 
 

@@ -22,18 +22,20 @@ from slangmod.data.dataset import Batch
 from slangmod.model.build import skeleton
 from slangmod.optim import build_optimizer
 from slangmod.settings.sections import Settings
-from slangmod.training.state import TrainState
+from slangmod.training.state import TrainState, build_state
 from slangmod.training.step import Objective, accumulate_gradients, clip_gradients
 
-WEIGHTS, GRADIENTS, OPTIMIZER, ACTIVATIONS, LOGITS = PARTS = (
+WEIGHTS, COPIES, GRADIENTS, OPTIMIZER, ACTIVATIONS, LOGITS = PARTS = (
     "weights",
+    "copies",
     "gradients",
     "optimizer",
     "activations",
     "logits",
 )
-"""What memory is held for. "logits" are all tensors with a number for each token of
-the batch and of the vocabulary, "activations" whatever else passes through."""
+"""What memory is held for. "copies" are second sets of weights, "logits" all tensors
+with a number for each token of the batch and of the vocabulary, "activations" whatever
+else passes through."""
 
 STEPS = 3
 """The first sets up the optimizer; from the second on all are alike, save for what the
@@ -146,7 +148,9 @@ def watch_steps(
     model = skeleton(settings.model, vocab, settings.plugins.allow)
     with Witness(math.prod(shape) * vocab) as witness:
         give_memory(model, device)
-        state = TrainState(model, build_optimizer(eager_to_learn(settings), model))
+        optimizer = build_optimizer(eager_to_learn(settings), model)
+        witness.part = COPIES
+        state = build_state(settings, model, optimizer)
         for weight in model.parameters():
             weight.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
                 lambda weight: witness.belongs(weight.grad, GRADIENTS)
@@ -174,6 +178,8 @@ def take_step(
     norm = clip_gradients(list(state.model.parameters()), 1.0)
     witness.part = OPTIMIZER
     state.optimizer.step()
+    if state.average is not None:
+        state.average.follow(state.model, 1)
     state.optimizer.zero_grad(set_to_none=True)
     del result, norm
 

@@ -10,6 +10,7 @@ from slangmod.optim.optimizers import OPTIMIZERS
 from slangmod.settings.tensors import tensors_of
 from slangmod.training.rehearsal import (
     ACTIVATIONS,
+    COPIES,
     GRADIENTS,
     LOGITS,
     OPTIMIZER,
@@ -88,8 +89,7 @@ def test_the_optimizer_holds_so_many_copies_of_the_weights(tiny, name, copies):
 def test_weights_are_held_once_with_their_tables(tiny):
     settings = tiny(train={"batch_size": 64})
     held = rehearse(settings, VOCAB, CPU, build_objective).at_peak
-    sums_of_state = 3 * 8
-    assert held[WEIGHTS] == weights_bytes(settings) + sums_of_state
+    assert held[WEIGHTS] == weights_bytes(settings)
     assert set(held) == set(PARTS)
 
 
@@ -129,6 +129,14 @@ def test_all_that_autograd_saves_is_among_what_is_held(tiny, name):
     assert loss.isfinite()
     # Besides what is saved, the peak holds the logits' gradient and its copies.
     assert size <= passing <= size + 4 * 4 * ids.numel() * VOCAB + size / 2
+
+
+def test_an_average_is_a_copy_of_all_weights(tiny):
+    settings = tiny(train={"batch_size": 64, "ema": 0.9})
+    weights = 4 * sum(map(math.prod, tensors_of(settings.model, VOCAB).values()))
+    sums_of_state = 3 * 8
+    held = rehearse(settings, VOCAB, CPU, build_objective).at_peak
+    assert held[COPIES] == weights + sums_of_state
 
 
 def test_logits_are_told_from_other_activations(tiny):
