@@ -98,7 +98,7 @@ class Known:
 
     @property
     def unset(self) -> str | None:
-        """The word that unsets it; None where that is a word to choose, or there is none.
+        """The word that unsets it; None where there is none, or it is one to choose.
 
         Then leaving it out is the way to unset it.
         """
