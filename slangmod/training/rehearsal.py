@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_iter
 
 from slangmod.data.dataset import Batch
 from slangmod.model.build import skeleton
+from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer
 from slangmod.settings.sections import Settings
 from slangmod.training.state import TrainState, build_state
@@ -132,12 +133,15 @@ def rehearse(
     build_objective: BuildObjective,
 ) -> Rehearsal:
     """What STEPS training steps of ``settings`` would hold; takes no memory."""
-    with FakeTensorMode():
-        return watch_steps(settings, vocab, device, build_objective)
+    # Classes of others are tried on real numbers when a model is made of them.
+    model = skeleton(settings.model, vocab, settings.plugins.allow)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return watch_steps(settings, model, vocab, device, build_objective)
 
 
 def watch_steps(
     settings: Settings,
+    model: Transformer,
     vocab: int,
     device: torch.device,
     build_objective: BuildObjective,
@@ -145,7 +149,6 @@ def watch_steps(
     """What STEPS training steps hold, and an evaluation between the last two."""
     train, seq_len = settings.train, settings.data.seq_len
     shape = train.batch_size, seq_len
-    model = skeleton(settings.model, vocab, settings.plugins.allow)
     with Witness(math.prod(shape) * vocab) as witness:
         give_memory(model, device)
         optimizer = build_optimizer(eager_to_learn(settings), model)

@@ -5,6 +5,7 @@ import torch
 
 from slangmod.commands.session import build_objective
 from slangmod.model import build_model
+from slangmod.model.build import skeleton
 from slangmod.optim import build_optimizer
 from slangmod.optim.optimizers import OPTIMIZERS
 from slangmod.settings.tensors import tensors_of
@@ -59,7 +60,8 @@ def weights_bytes(settings):
 def test_what_is_rehearsed_is_what_real_tensors_take(tiny, name):
     settings = tiny(**{"data": {"precision": "bfloat16"}, **MODELS[name]})
     rehearsed = rehearse(settings, VOCAB, CPU, build_objective)
-    real = watch_steps(settings, VOCAB, CPU, build_objective)
+    model = skeleton(settings.model, VOCAB)
+    real = watch_steps(settings, model, VOCAB, CPU, build_objective)
     assert rehearsed.at_peak == real.at_peak
     sizes, real_sizes = (
         sorted(size for _, size in one.events) for one in (rehearsed, real)
@@ -71,7 +73,8 @@ def test_what_is_rehearsed_is_what_real_tensors_take(tiny, name):
 def test_every_optimizer_can_be_rehearsed(tiny, name):
     settings = tiny(train={"optimizer": name}, model={"n_layers": 1})
     rehearsed = rehearse(settings, VOCAB, CPU, build_objective)
-    real = watch_steps(settings, VOCAB, CPU, build_objective)
+    model = skeleton(settings.model, VOCAB)
+    real = watch_steps(settings, model, VOCAB, CPU, build_objective)
     assert rehearsed.at_peak == real.at_peak
 
 
