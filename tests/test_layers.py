@@ -31,10 +31,12 @@ LAYERS = (
 
 NEVER_AT_MODULE_LEVEL = {
     "matplotlib",
+    "mlflow",
     "pandas",
     "polars",
     "pyarrow",
     "swak",
+    "tensorboard",
     "tokenizers",
     "zstandard",
 }

@@ -5,16 +5,33 @@ import sys
 from types import TracebackType
 from typing import Self
 
+from slangmod.commands.at_hand import data_at_hand
+from slangmod.commands.session import epoch_columns
+from slangmod.commands.staging import stage_columns
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.progress import LogLines, open_progress
 from slangmod.runs.recorders import EpochsCsv, StepsCsv
+from slangmod.runs.trackers import open_tracking
+from slangmod.runs.tracking import Tracking
+from slangmod.settings.sections import Settings
 from slangmod.training.events import Event
 from slangmod.training.state import Counters
 
 
+def open_recording(
+    run: RunDir, settings: Settings, log: RunLog, done: Counters
+) -> "Recording":
+    """All that watches ``run``, of which ``done`` is done, as ``settings`` ask for."""
+    tracking = open_tracking(
+        run, settings, data_at_hand, step=done.step, batch=done.logged_batch
+    )
+    columns = epoch_columns(settings), stage_columns(settings)
+    return Recording(run, log, settings.progress, tracking, *columns)
+
+
 class Recording:
-    """Hands each event to the tables, the log and the bar of one run.
+    """Hands each event to the tables, the log, the bar and the trackers of one run.
 
     The tables have the columns of every run, and those given after them.
     """
@@ -24,6 +41,7 @@ class Recording:
         run: RunDir,
         log: RunLog,
         show_bar: bool,
+        tracking: Tracking,
         epoch_columns: tuple[str, ...] = (),
         step_columns: tuple[str, ...] = (),
     ) -> None:
@@ -34,7 +52,8 @@ class Recording:
             EpochsCsv(run.epochs, more=epoch_columns),
         )
         self._progress = open_progress(show_bar, sys.stderr)
-        self._watchers = (*self._tables, LogLines(), self._progress)
+        self._tracking = tracking
+        self._watchers = (*self._tables, LogLines(), self._progress, tracking)
 
     def __enter__(self) -> Self:
         """Use as a context, which lets go of all files."""
@@ -46,10 +65,11 @@ class Recording:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of the tables and leave the bar as it is."""
+        """Let go of the tables, leave the bar as it is, tell trackers of the end."""
         self._progress.close()
         for table in self._tables:
             table.close()
+        self._tracking.close(error)
 
     def __call__(self, event: Event) -> None:
         """Tell all watchers."""

@@ -9,17 +9,15 @@ from slangmod.commands import RESUME_MAY_CHANGE
 from slangmod.commands.call import Call
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
-from slangmod.commands.recording import Recording, attach_log, detach_log
+from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.session import (
     Session,
     build_trainer,
     choices_of,
-    epoch_columns,
     open_session,
     promise,
 )
 from slangmod.commands.signals import Signals
-from slangmod.commands.staging import stage_columns
 from slangmod.commands.stepping import compile_again
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError, UserError
@@ -28,6 +26,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.overview import flat
 from slangmod.runs.summary import read_summary
+from slangmod.runs.trackers import check_trackers
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import may_change
@@ -58,6 +57,7 @@ def run(call: Call) -> None:
     """Continue a run where it stopped; one that ended is left alone."""
     folder, resolved = resolve_existing(call)
     settings = resolved.settings
+    check_trackers(settings)
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
@@ -116,9 +116,9 @@ def carry_on(
             return
         objective = compile_again(session) if choices.compiled else session.objective
         write_text(folder.config, run_config(resolved, folder.name))
-        epochs, steps = epoch_columns(settings), stage_columns(settings)
-        with Recording(folder, log, settings.progress, epochs, steps) as recording:
-            recording.go_back_to(session.state.counters)
+        done = session.state.counters
+        with open_recording(folder, settings, log, done) as recording:
+            recording.go_back_to(done)
             Conductor(
                 folder,
                 session,

@@ -13,16 +13,15 @@ from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.initial import initial_weights
-from slangmod.commands.recording import Recording, attach_log, detach_log
+from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.session import (
     Choices,
     Session,
-    epoch_columns,
     open_session,
     promise,
 )
 from slangmod.commands.signals import Signals
-from slangmod.commands.staging import batches_of, stage_columns, whole_horizon
+from slangmod.commands.staging import batches_of, whole_horizon
 from slangmod.commands.stepping import choose_step
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import RunBusyError, UserError
@@ -30,6 +29,7 @@ from slangmod.files import write_text
 from slangmod.optim import describe_groups
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
+from slangmod.runs.trackers import check_trackers
 from slangmod.settings.horizon import Horizon
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
@@ -61,6 +61,7 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     settings = resolved.settings
     name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
     folder = RunDir.of(settings.workdir, name)
+    check_trackers(settings)
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
     check_classes(settings, encodings.manifest.vocab, device)
@@ -115,8 +116,8 @@ def begin(
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
         write_text(folder.config, config)
-        epochs, steps = epoch_columns(settings), stage_columns(settings)
-        with Recording(folder, log, settings.progress, epochs, steps) as recording:
+        done = session.state.counters
+        with open_recording(folder, settings, log, done) as recording:
             conductor = Conductor(
                 folder,
                 session,

@@ -90,6 +90,16 @@ class RunDir:
         return self.root / "model"
 
     @property
+    def tracking(self) -> Path:
+        """By what names trackers know the run."""
+        return self.root / "tracking.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of event files for TensorBoard."""
+        return self.root / "tensorboard"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the process that writes to the run."""
         return self.root / "run.lock"
