@@ -55,7 +55,7 @@ def measured(name: str, every: int, seconds: float) -> dict[str, float]:
         run = RunDir.of(folder, "first")
         run.root.mkdir(parents=True)
         settings = Settings.model_validate(
-            {"workdir": folder, "track": {"backends": [name], "every": every}}
+            {"workdir": folder, "track": {"backends": (name,), "every": every}}
         )
         tracking = open_tracking(run, settings, nothing_at_hand)
         told(tracking, range(1, 200))  # opens the store, makes the tables

@@ -8,13 +8,16 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
-from slangmod.files import write_json
-from slangmod.runs.stores import how_to_look, is_database, store_of
+from slangmod.errors import RunBusyError
+from slangmod.files import locked, write_json
+from slangmod.runs.stores import how_to_look, is_database, path_of, store_of
 from slangmod.runs.tracker import Ending, Opener, Plain, Row, Subject
 from slangmod.settings.literals import literal
 from slangmod.settings.secrets import without_passwords
@@ -36,6 +39,9 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """How mlflow is to behave, unless the user has said otherwise."""
+
+BETWEEN_TRIES = 0.1
+"""Seconds."""
 
 CHATTY = ("mlflow", "alembic")
 """Loggers that tell what concerns nobody here."""
@@ -76,6 +82,21 @@ def kept_of(path: Path) -> Mapping[str, str]:
     return kept if isinstance(kept, dict) else {}
 
 
+@contextmanager
+def in_turn(store: str) -> Iterator[None]:
+    """Be the only process of slangmod that opens ``store``, if that is a file."""
+    path = path_of(store) if is_database(store) else None
+    with ExitStack() as held:
+        while path is not None:
+            try:
+                lock = path.with_name(f"{path.name}.lock")
+                held.enter_context(locked(lock, "the store of mlflow"))
+                break
+            except RunBusyError:
+                time.sleep(BETWEEN_TRIES)
+        yield
+
+
 def named(parameters: Mapping[str, Plain]) -> Iterator[tuple[str, str]]:
     """Names that mlflow takes, each once, and values as texts."""
     taken: set[str] = set()
@@ -101,6 +122,11 @@ class Store:
 
     def __call__(self) -> "MlflowRun":
         """The run, under way, with all parameters."""
+        # mlflow makes its tables bit by bit; two processes at once break them.
+        with in_turn(self._store):
+            return self._open()
+
+    def _open(self) -> "MlflowRun":
         client = self._mlflow.MlflowClient(tracking_uri=self._store)
         experiment = self._experiment(client)
         found = self._found(client, experiment)

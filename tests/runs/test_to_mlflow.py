@@ -7,10 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 
+from slangmod.files import locked
 from slangmod.runs.directory import RunDir
 from slangmod.runs.to_mlflow import Store, named, open_mlflow
 from slangmod.runs.tracker import Ending, Row, Subject
@@ -106,9 +108,13 @@ def subject(tmp_path):
     return Subject(run, parameters, None, "words", tmp_path)
 
 
-def opened(mlflow, subject, store="sqlite:///x.db", **changed):
+def opened(mlflow, subject, store=None, **changed):
     parameters = dict(named({**subject.parameters, **changed}))
-    return Store(subject, parameters, store, mlflow)()
+    return Store(subject, parameters, store or database(subject), mlflow)()
+
+
+def database(subject):
+    return f"sqlite:///{subject.workdir}/mlflow.db"
 
 
 def test_a_run_is_made_with_all_parameters(subject, tmp_path):
@@ -181,13 +187,24 @@ def test_a_run_is_made_once_though_its_id_cannot_be_written(subject, monkeypatch
         raise OSError(28, "No space left on device")
 
     mlflow = Mlflow()
-    store = Store(subject, {}, "sqlite:///x.db", mlflow)
+    store = Store(subject, {}, database(subject), mlflow)
     with monkeypatch.context() as patch:
         patch.setattr("slangmod.runs.to_mlflow.write_json", full)
         for _ in range(3):
             with pytest.raises(OSError, match="space"):
                 store()
     store()
+    assert list(mlflow.runs) == ["id0"]
+
+
+def test_processes_open_a_database_one_after_the_other(subject, tmp_path):
+    mlflow = Mlflow()
+    with locked(tmp_path / "mlflow.db.lock", "the store"):
+        thread = Thread(target=opened, args=(mlflow, subject), daemon=True)
+        thread.start()
+        thread.join(0.3)
+        assert not mlflow.runs
+    thread.join(60)
     assert list(mlflow.runs) == ["id0"]
 
 
