@@ -20,6 +20,9 @@ from slangmod.settings.suggest import alternatives, nearest, settings_near
 DEFAULT_FILE = "slangmod.toml"
 """Read where no ``--toml`` is given, if the current folder has it."""
 
+TRAINING = {"train", "resume", "sweep"}
+"""Actions that tell trackers of runs, and so need them from the very start."""
+
 
 def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     """A call for each action, in the order typed.
@@ -44,6 +47,10 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
         except SettingsError as error:
             problems += error.problems
         problems += _bad_names(arguments.names[:-1])
+        if not problems and not TRAINING.isdisjoint(arguments.actions):
+            from slangmod.runs.trackers import check_trackers
+
+            check_trackers(resolved.settings)
     if problems:
         raise UserError(*dict.fromkeys(problems))
     return [_call(action, arguments, resolved) for action in arguments.actions]
