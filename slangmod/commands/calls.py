@@ -134,6 +134,10 @@ def _unheeded(
     elif command.on_runs:
         names = [n for n, _ in settings if n.replace("-", "_") not in WHICH_RUN]
         reason = f"{action} only looks at runs; leave it out"
+    elif command.on_run and not arguments.files:
+        tables = tuple(f"{'.'.join(array)}." for array in arrays())
+        names = [name for name, _ in settings if name.startswith(tables)]
+        reason = "is as the run has it; leave it out, or train another run"
     else:
         return []
     return [f"--{printable(name)}: {reason}" for name in names]

@@ -116,3 +116,12 @@ def test_dashes_and_underscores_are_the_same_in_names(here):
     (call,) = calls_of("train --train.learning-rate 3 --log-level debug")
     assert call.settings.train.learning_rate == 3
     assert call.settings.log_level == "debug"
+
+
+def test_a_table_of_a_run_cannot_be_changed_and_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        calls(parse(["resume", "--stage.1.steps", "9"]), {})
+    assert caught.value.problems[0] == (
+        "--stage.1.steps: is as the run has it; leave it out, or train another run"
+    )
