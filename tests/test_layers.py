@@ -33,6 +33,7 @@ NEVER_AT_MODULE_LEVEL = {
     "matplotlib",
     "mlflow",
     "pandas",
+    "plotly",
     "polars",
     "pyarrow",
     "swak",

@@ -31,6 +31,7 @@ __all__ = [
 
 TO_A_MODEL = "From raw text to a model (may be chained)"
 PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
+GNUPLOT = Flag("--gnuplot", SWITCH, "print the curves as a script for gnuplot")
 JSON = Flag("--json", SWITCH, "print JSON")
 
 COMMANDS: dict[str, Command] = {
@@ -73,6 +74,7 @@ COMMANDS: dict[str, Command] = {
         ),
         settings=(
             *GENERAL,
+            "repeat",
             "train",
             "stage",
             "optimizer",
@@ -82,6 +84,8 @@ COMMANDS: dict[str, Command] = {
             "plugins",
             "files.tokenizer",
             "tokens",
+            "samples",
+            "chat",
             "extra",
         ),
         changeable=RESUME_MAY_CHANGE,
@@ -118,7 +122,23 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.monitor",
         group="Looking at runs",
         words="[NAME ...]",
-        flags=(PLOT,),
+        flags=(
+            Flag("--web", SWITCH, "serve a page with the curves to this machine"),
+            Flag("--port", VALUE, "of that page; default: one that is free", "N"),
+            PLOT,
+            GNUPLOT,
+        ),
+        settings=WHICH_RUN,
+        on_runs=True,
+    ),
+    "report": Command(
+        help="all about runs on one page that opens anywhere",
+        module="slangmod.commands.report",
+        group="Looking at runs",
+        words="[NAME ...]",
+        flags=(
+            Flag("--output", VALUE, "where to; default report.html of the run", "FILE"),
+        ),
         settings=WHICH_RUN,
         on_runs=True,
     ),
@@ -129,12 +149,20 @@ COMMANDS: dict[str, Command] = {
         words="[NAME ...]",
         flags=(
             PLOT,
+            GNUPLOT,
+            Flag(
+                "--by",
+                VALUE,
+                "what the curves are compared over; default tokens",
+                "AXIS",
+                ("step", "tokens", "time"),
+            ),
             Flag(
                 "--format",
                 VALUE,
                 "how to print; default table",
                 "KIND",
-                ("table", "json", "csv"),
+                ("table", "json", "csv", "html"),
             ),
             JSON,
         ),

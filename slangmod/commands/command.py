@@ -43,8 +43,14 @@ GENERAL = (
 )
 """Top-level settings, which concern every action that makes something."""
 
-WHICH_RUN = ("workdir", "name", *ALWAYS_MAY_CHANGE)
-"""Top-level settings that concern actions on runs that exist."""
+WHICH_RUN = (
+    "workdir",
+    "name",
+    *ALWAYS_MAY_CHANGE,
+    "plot.record_frequency",
+    "plot.plot_frequency",
+)
+"""Settings that concern actions on runs that exist, by their full names."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from slangmod.commands.recording import Recording
+from slangmod.commands.sampling import with_samples
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -110,7 +111,7 @@ class Conductor:
                 objective,
                 save=self.save,
                 signals=self.signals,
-                tell=self.recording,
+                tell=with_samples(session, self.recording),
             )
             outcome = trainer.fit(session.state, session.train, session.test)
             if outcome.reason == "interrupted":

@@ -1,4 +1,4 @@
-"""Everything that watches a run: its log, its tables, its progress on the terminal."""
+"""Everything that watches a run: log, tables, samples, progress on the terminal."""
 
 import logging
 import sys
@@ -12,6 +12,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.progress import LogLines, open_progress
 from slangmod.runs.recorders import EpochsCsv, StepsCsv
+from slangmod.runs.samples import SamplesFile
 from slangmod.runs.trackers import open_tracking
 from slangmod.runs.tracking import Tracking
 from slangmod.settings.sections import Settings
@@ -51,6 +52,7 @@ class Recording:
             StepsCsv(run.steps, more=step_columns),
             EpochsCsv(run.epochs, more=epoch_columns),
         )
+        self.samples = SamplesFile(run.samples)
         self._progress = open_progress(show_bar, sys.stderr)
         self._tracking = tracking
         self._watchers = (*self._tables, LogLines(), self._progress, tracking)
@@ -69,6 +71,7 @@ class Recording:
         self._progress.close()
         for table in self._tables:
             table.close()
+        self.samples.close()
         self._tracking.close(error)
 
     def __call__(self, event: Event) -> None:
@@ -81,11 +84,13 @@ class Recording:
         steps, epochs = self._tables
         steps.cut_after(counters.logged_batch)
         epochs.cut_after(counters.evaluated_step)
+        self.samples.cut_after(counters.step)
 
     def sync(self) -> None:
         """Make durable what has been recorded; belongs before each checkpoint."""
         for table in self._tables:
             table.sync()
+        self.samples.sync()
         self._log.sync()
 
 

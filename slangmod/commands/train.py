@@ -14,6 +14,7 @@ from slangmod.commands.conduct import Conductor
 from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.initial import initial_weights
 from slangmod.commands.recording import attach_log, detach_log, open_recording
+from slangmod.commands.repeating import refuse_existing, repetitions
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -41,9 +42,22 @@ LOG = logging.getLogger(__name__)
 
 
 def run(call: Call) -> None:
-    """Train a new run, or carry one on with ``--continue``."""
+    """Train a new run, or carry one on with ``--continue``; with repeat, several."""
     if call.flags.get("continue") and call.flags.get("overwrite"):
         raise UserError("--continue and --overwrite exclude each other: give one")
+    if call.settings.repeat == 1:
+        run_one(call)
+        return
+    calls = repetitions(call)
+    if not call.flags.get("continue"):
+        refuse_existing(calls)
+    for number, one in enumerate(calls, start=1):
+        LOG.info("run %d of %d: '%s'", number, len(calls), one.settings.name)
+        run_one(one)
+
+
+def run_one(call: Call) -> None:
+    """Train one run, or carry it on."""
     if call.flags.get("continue") and call.settings.name is not None:
         folder = RunDir.of(call.settings.workdir, call.settings.name)
         if folder.has_checkpoints():

@@ -25,8 +25,12 @@ def build_generator(settings: Settings, model: Transformer, end: int) -> Generat
     ``end``: id of the end symbol, which an empty prompt starts from. The model is put
     into evaluation mode.
     """
-    chat = settings.chat
-    chance = torch.Generator().manual_seed(settings.seed)
+    return seeded_generator(settings.chat, settings.seed, model, end)
+
+
+def seeded_generator(chat: Chat, seed: int, model: Transformer, end: int) -> Generate:
+    """The generator of ``chat``, whose chance is its own and begins at ``seed``."""
+    chance = torch.Generator().manual_seed(seed)
     strategy = GENERATORS[chat.generator](chat, chance)
     model.eval()
 

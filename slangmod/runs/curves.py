@@ -1,5 +1,6 @@
 """The curves of a run, ready to be drawn: thinned, smoothed, free of holes."""
 
+import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from slangmod.runs.recorders import EPOCH_COLUMNS, STAGE_COLUMNS, STEP_COLUMNS
 from slangmod.runs.series import Series
 
 Numbers = npt.NDArray[np.float64]
-Axis = Literal["step", "tokens"]
-AXES: dict[Axis, str] = {"step": "optimizer steps", "tokens": "target tokens"}
+Axis = Literal["step", "tokens", "time"]
+AXES: dict[Axis, str] = {
+    "step": "optimizer steps",
+    "tokens": "target tokens",
+    "time": "seconds of training",
+}
 
 MOST_POINTS = 2000
 """More than that cannot be told apart in a picture."""
@@ -87,23 +92,28 @@ class CurveReader:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.steps = Series(run.steps, STEP_COLUMNS + STAGE_COLUMNS)
-        self.epochs = Series(run.epochs, EPOCH_COLUMNS)
+        self.tests = Series(run.epochs, EPOCH_COLUMNS)
 
     def refresh(self) -> bool:
         """Read what is new; whether there was anything."""
-        return self.steps.refresh() | self.epochs.refresh()
+        return self.steps.refresh() | self.tests.refresh()
 
     def curves(self, axis: Axis) -> RunCurves:
-        """The curves over optimizer steps or over target tokens."""
-        test = curve(self.epochs[axis], self.epochs["test_loss"])
+        """The curves over optimizer steps, target tokens or seconds of training."""
+        if axis == "time":
+            x = seconds_of(self.steps["tokens"], self.steps["tokens_per_second"])
+        else:
+            x = np.array(self.steps[axis])
+        at = self.tests["seconds" if axis == "time" else axis]
+        test = curve(at, self.tests["test_loss"])
         least = int(np.argmin(test.y)) if len(test) else 0
         return RunCurves(
             self.run.name,
-            curve(self.steps[axis], self.steps["loss"]).thinned(),
+            curve(x, self.steps["loss"]).thinned(),
             test,
-            curve(self.steps[axis], self.steps["learning_rate"]).thinned(),
+            curve(x, self.steps["learning_rate"]).thinned(),
             (float(test.x[least]), float(test.y[least])) if len(test) else None,
-            borders(curve(self.steps[axis], self.steps["stage"])),
+            borders(curve(x, self.steps["stage"])),
         )
 
 
@@ -114,7 +124,20 @@ def read_curves(run: RunDir, axis: Axis) -> RunCurves:
     return reader.curves(axis)
 
 
-def curve(x: "array[float]", y: "array[float]") -> Curve:
+def seconds_of(tokens: "array[float]", speed: "array[float]") -> Numbers:
+    """Seconds of training at each row of steps.csv.
+
+    A row's ``speed``, tokens_per_second, is over the ``tokens`` since the row before,
+    so that the time between them is their quotient.
+    """
+    new = np.diff(np.array(tokens), prepend=0.0)
+    rates = np.array(speed)
+    known = np.isfinite(new) & np.isfinite(rates) & (rates > 0) & (new > 0)
+    took = np.divide(new, rates, out=np.zeros(len(new)), where=known)
+    return np.cumsum(took)
+
+
+def curve(x: "array[float] | Numbers", y: "array[float]") -> Curve:
     """The points whose both numbers are finite."""
     places, values = np.array(x), np.array(y)
     good = np.isfinite(places) & np.isfinite(values)
@@ -154,3 +177,17 @@ def tick(number: float) -> str:
         if number >= size:
             return f"{number / size:g}{letter}"
     return f"{number:g}"
+
+
+def round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Round numbers from ``low`` to ``high``, at most ``most`` steps apart.
+
+    >>> round_numbers(0, 10, 5)
+    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [float(f"{place * step:.12g}") for place in range(first, last + 1)]

@@ -75,6 +75,16 @@ class RunDir:
         return self.root / "epochs.csv"
 
     @property
+    def samples(self) -> Path:
+        """Text that the model wrote as it learnt, a line of JSON each."""
+        return self.root / "samples.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """Everything about the run on one page."""
+        return self.root / "report.html"
+
+    @property
     def summary(self) -> Path:
         """How the run ended; written when training ends."""
         return self.root / "summary.toml"

@@ -14,12 +14,17 @@ TAIL = 65536
 
 
 class Series:
-    """The columns of one table; ``refresh`` reads only what is new."""
+    """The columns of one table; ``refresh`` reads only what is new.
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    ``columns``: which; None takes all that the table turns out to have. ``beginnings``
+    counts how often it was read from its first row.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str] | None) -> None:
         self.path = path
         self.columns: dict[str, array[float]] = {}
-        self._names = tuple(columns)
+        self.beginnings = 0
+        self._names = None if columns is None else tuple(columns)
         self._forget()
 
     def __getitem__(self, column: str) -> "array[float]":
@@ -28,7 +33,7 @@ class Series:
 
     def __len__(self) -> int:
         """Rows read so far."""
-        return len(self.columns[self._names[0]])
+        return len(next(iter(self.columns.values()), ()))
 
     def rows(self) -> Iterator[tuple[float, ...]]:
         """The rows read so far, with the columns asked for."""
@@ -61,11 +66,14 @@ class Series:
     def _forget(self) -> None:
         self._position = 0
         self._header: list[str] | None = None
-        self.columns = {name: array("d") for name in self._names}
+        self.beginnings += 1
+        self.columns = {name: array("d") for name in self._names or ()}
 
     def _take(self, cells: list[str]) -> None:
         if self._header is None:
             self._header = cells
+            if self._names is None:
+                self.columns = {name: array("d") for name in cells}
         elif len(cells) == len(self._header):
             try:
                 row = [float(cell) if cell else math.nan for cell in cells]

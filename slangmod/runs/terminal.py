@@ -1,12 +1,19 @@
 """Curves drawn with characters, for a terminal or a text file."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import plotext
 
-from slangmod.runs.curves import AXES, Axis, Curve, RunCurves, tick, window
+from slangmod.runs.curves import (
+    AXES,
+    Axis,
+    Curve,
+    RunCurves,
+    round_numbers,
+    tick,
+    window,
+)
 
 COLOURS = (33, 208, 35, 170, 44, 220, 160, 245)
 """Of a terminal's 256, one a line, used again from the first when there are more."""
@@ -126,17 +133,3 @@ def draw(figure: Any, line: Line) -> None:
     if line.label:
         signal.label(line.label)
     figure.draw(signal)
-
-
-def round_numbers(low: float, high: float, most: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, at most ``most`` steps apart.
-
-    >>> round_numbers(0, 10, 5)
-    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-    """
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [float(f"{place * step:.12g}") for place in range(first, last + 1)]

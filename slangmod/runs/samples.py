@@ -1,0 +1,101 @@
+"""samples.jsonl: what the model wrote as it learnt, a line of JSON for each text."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slangmod.files import cut
+from slangmod.runs.durable import Lines
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One text of a model on its way."""
+
+    step: int
+    """Optimizer steps done."""
+    tokens: int
+    """Target tokens seen."""
+    prompt: str
+    text: str
+    """What the model wrote after it."""
+
+
+class SamplesFile:
+    """Appends samples; the file is made by the first. Trouble with it never raises."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._lines = Lines(path, clock)
+
+    def add(self, sample: Sample) -> None:
+        """Append ``sample``; the system has it on return."""
+        self._lines.add(json.dumps(asdict(sample)))
+
+    def cut_after(self, step: int) -> None:
+        """Drop samples of later steps, which a resumed run writes again."""
+        self._lines.close()
+        if not self.path.is_file():
+            return
+        size = position = 0
+        with self.path.open("rb") as stream:
+            for line in stream:
+                position += len(line)
+                sample = sample_of(line)
+                if sample is not None and sample.step <= step:
+                    size = position
+        cut(self.path, size)
+
+    def sync(self) -> None:
+        """Make all samples durable."""
+        self._lines.sync()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._lines.close()
+
+
+class SamplesReader:
+    """Reads samples again and again while they grow; ``beginnings`` as of a Series."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples: list[Sample] = []
+        self.beginnings = 1
+        self._position = 0
+
+    def refresh(self) -> None:
+        """Read what was added; a file that shrank is read anew."""
+        try:
+            if self.path.stat().st_size < self._position:
+                self.samples, self._position = [], 0
+                self.beginnings += 1
+            with self.path.open("rb") as stream:
+                stream.seek(self._position)
+                content = stream.read()
+        except OSError:
+            return
+        whole = content[: content.rfind(b"\n") + 1]
+        self._position += len(whole)
+        found = (sample_of(line + b"\n") for line in whole.split(b"\n"))
+        self.samples += [sample for sample in found if sample is not None]
+
+
+def sample_of(line: bytes) -> Sample | None:
+    """The sample in a whole line, None where the line is torn or something else."""
+    try:
+        content: Any = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    step, tokens = content.get("step"), content.get("tokens")
+    prompt, text = content.get("prompt"), content.get("text")
+    if not (isinstance(step, int) and isinstance(tokens, int)):
+        return None
+    if not (isinstance(prompt, str) and isinstance(text, str)):
+        return None
+    return Sample(step, tokens, prompt, text)
