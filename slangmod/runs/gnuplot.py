@@ -32,16 +32,17 @@ def script(runs: tuple[RunCurves, ...], axis: Axis) -> str:
     lines += [
         "set multiplot layout 2,1",
         f"set title {quoted('loss, nats per token')} noenhanced",
+        f"set xlabel {quoted(AXES[axis])} noenhanced",
         f"set yrange [{low!r}:{high!r}]",
         "plot " + ", \\\n     ".join(losses(runs)),
-        f"set title {quoted('learning rate')} noenhanced",
-        f"set xlabel {quoted(AXES[axis])} noenhanced",
-        "set autoscale y",
-        "set yrange [0:*]",
-        "plot " + ", \\\n     ".join(rates(runs)),
-        "unset multiplot",
     ]
-    return "\n".join(lines) + "\n"
+    if any(len(run.rate) for run in runs):
+        lines += [
+            f"set title {quoted('learning rate')} noenhanced",
+            "set yrange [0:*]",
+            "plot " + ", \\\n     ".join(rates(runs)),
+        ]
+    return "\n".join([*lines, "unset multiplot"]) + "\n"
 
 
 def losses(runs: tuple[RunCurves, ...]) -> Iterator[str]:
@@ -60,13 +61,11 @@ def losses(runs: tuple[RunCurves, ...]) -> Iterator[str]:
 
 
 def rates(runs: tuple[RunCurves, ...]) -> Iterator[str]:
-    """What there is to draw of learning rates; at least something, as gnuplot wants."""
+    """What there is to draw of learning rates."""
     for number, run in enumerate(runs, start=1):
         colour = quoted(COLOURS[(number - 1) % len(COLOURS)])
         if len(run.rate):
             yield f"$rate{number} with lines lc rgb {colour} notitle"
-    if not any(len(run.rate) for run in runs):
-        yield "0 notitle"
 
 
 def block(name: str, curve: Curve) -> list[str]:

@@ -30,9 +30,11 @@ class SamplesFile:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._lines = Lines(path, clock)
+        self._begun = False
 
     def add(self, sample: Sample) -> None:
         """Append ``sample``; the system has it on return."""
+        self._begun = True
         self._lines.add(json.dumps(asdict(sample)))
 
     def cut_after(self, step: int) -> None:
@@ -51,7 +53,8 @@ class SamplesFile:
 
     def sync(self) -> None:
         """Make all samples durable."""
-        self._lines.sync()
+        if self._begun:  # else this would make a file that nobody asked for
+            self._lines.sync()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -69,6 +69,99 @@ def test_csv_has_a_line_for_each_run(capsys, tmp_path, two_runs):
     assert two["validation.perplexity"] == ""
 
 
+@pytest.mark.parametrize(
+    ("by", "title", "last"),
+    [
+        ("step", "test loss, optimizer steps", "60"),
+        ("tokens", "test loss, target tokens", "38.4k"),
+        ("time", "test loss, seconds of training", "60"),
+    ],
+)
+def test_losses_are_compared_at_equal_places(
+    capsys, tmp_path, two_runs, by, title, last
+):
+    table = compared(capsys, tmp_path, "--by", by).split("\n\n")[1]
+    assert table.startswith(title)
+    assert table.splitlines()[-1].split() == [last, "2.3333", "2.3333"]
+
+
+def test_json_holds_curves_over_what_is_asked_for(capsys, tmp_path, two_runs):
+    one, _ = json.loads(compared(capsys, tmp_path, "--json", "--by", "step"))
+    assert one["curves"]["by"] == "step"
+    assert one["curves"]["test"]["x"] == [10, 20, 30, 40, 50, 60]
+    assert one["curves"]["test"]["y"][3] == 2.0
+
+
+@pytest.fixture
+def repeated(make_run):
+    """Three seeds of each of two learning rates; the second is better."""
+    for rate, losses in (("a", (2.5, 2.51, 2.52)), ("b", (2.3, 2.31, 2.33))):
+        for number, loss in enumerate(losses, start=1):
+            run = make_run(f"{rate}-{number}")
+            run.config.write_text(
+                f'seed = {number}\nname = "{run.name}"\n[train]\nscaling = "{rate}"\n'
+            )
+            write_summary(
+                run.summary,
+                {"reason": "max_epochs", "best_test_loss": loss},
+                {},
+                {},
+                {},
+            )
+
+
+def test_repeated_runs_are_told_with_mean_spread_and_verdict(
+    capsys, tmp_path, repeated
+):
+    names = [f"{rate}-{number}" for rate in "ab" for number in (1, 2, 3)]
+    assert main(["compare", *names, "--workdir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert line_of(out, "a ") == ["3", "2.5100", "0.01"]
+    assert (
+        "b is 0.1967 better than a: more than seeds explain (Welch's test, p = " in out
+    )
+    assert main(["compare", *names, "--workdir", str(tmp_path), "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)[0]["group"]
+    assert (one["name"], one["runs"]) == ("a", ["a-1", "a-2", "a-3"])
+    assert one["differences"][0]["second"] == "b"
+    assert one["differences"][0]["exceeds"] is True
+    assert main(["compare", *names, "--workdir", str(tmp_path), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["group"] for row in rows} == {"a", "b"}
+    assert float(rows[0]["group.mean"]) == pytest.approx(2.51)
+
+
+def test_runs_that_are_no_repetitions_are_no_groups(capsys, tmp_path, two_runs):
+    assert "spread" not in compared(capsys, tmp_path)
+
+
+def test_html_is_the_report(capsys, tmp_path, two_runs):
+    page = compared(capsys, tmp_path, "--format", "html")
+    assert page.startswith("<!doctype html>")
+    assert "<h1>one, two</h1>" in page
+
+
+def test_a_script_for_gnuplot_is_printed_instead(capsys, tmp_path, two_runs):
+    out = compared(capsys, tmp_path, "--gnuplot", "--by", "time")
+    assert out.startswith("# Curves of slangmod")
+    assert "set xlabel 'seconds of training'" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--gnuplot", "--json"], "--gnuplot and --json"),
+        (["--gnuplot", "--plot", "x.png"], "--gnuplot and --plot"),
+        (["--json", "--format", "csv"], "--json and --format"),
+    ],
+)
+def test_formats_that_do_not_go_together_are_refused(
+    capsys, tmp_path, two_runs, more, words
+):
+    assert main(["compare", "one", "--workdir", str(tmp_path), *more]) == 2
+    assert f"{words}: give one" in capsys.readouterr().err
+
+
 def test_without_names_all_runs_are_compared(capsys, tmp_path, two_runs):
     assert main(["compare", "--workdir", str(tmp_path), "--json"]) == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}

@@ -109,6 +109,49 @@ def test_a_picture_is_drawn_instead_where_one_is_asked_for(capsys, tmp_path, mak
     assert capsys.readouterr().out == ""
 
 
+def test_a_page_is_served_until_control_c(monkeypatch, capsys, tmp_path, make_run):
+    make_run("first")
+    served = []
+
+    def interrupt(server):
+        served.append((server.port, set(server.answers)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor.PageServer, "serve_forever", interrupt)
+    assert main(["monitor", "first", "--web", "--workdir", str(tmp_path)]) == 0
+    ((port, pages),) = served
+    assert capsys.readouterr().out == f"http://127.0.0.1:{port}/\n"
+    assert pages == {"/", "/page.css", "/page.js", "/plotly.js", "/data"}
+
+
+def test_a_script_for_gnuplot_is_printed(capsys, tmp_path, make_run):
+    make_run("first")
+    assert main(["monitor", "first", "--gnuplot", "--workdir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("# Curves of slangmod")
+    assert "title 'first, test'" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--web", "--gnuplot"], "--gnuplot and --web: give one"),
+        (["--web", "--plot", "x.png"], "--plot and --web: give one"),
+        (["--port", "8000"], "--port: is that of --web"),
+        (["--web", "--port", "0"], "from 1 to 65535"),
+        (["--web", "--port", "65536"], "from 1 to 65535"),
+        (["--web", "--port", "²"], "from 1 to 65535"),
+        (["--web", "--port", "8000x"], "from 1 to 65535"),
+    ],
+)
+def test_ways_that_do_not_go_together_are_refused(
+    capsys, tmp_path, make_run, more, words
+):
+    make_run("first")
+    assert main(["monitor", "first", "--workdir", str(tmp_path), *more]) == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "code"),
     [
