@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import plotext
 
-from slangmod.runs.curves import tick
-from slangmod.runs.terminal import COLOURS, LABEL_WIDTH, round_numbers
+from slangmod.runs.curves import round_numbers, tick
+from slangmod.runs.terminal import COLOURS, LABEL_WIDTH
 
 MOST_POINTS = 2000
 """Points of the curve; a terminal shows far fewer."""

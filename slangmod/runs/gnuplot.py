@@ -30,6 +30,11 @@ def script(runs: tuple[RunCurves, ...], axis: Axis) -> str:
         lines += block(f"rate{number}", run.rate)
     low, high = window([run.test for run in runs] + [run.train for run in runs])
     lines += [
+        *(
+            f"set arrow from {place!r}, graph 0 to {place!r}, graph 1 nohead dt 3"
+            for run in runs
+            for place in run.borders
+        ),
         "set multiplot layout 2,1",
         f"set title {quoted('loss, nats per token')} noenhanced",
         f"set xlabel {quoted(AXES[axis])} noenhanced",

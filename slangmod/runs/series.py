@@ -8,6 +8,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 TAIL = 65536
 """Bytes at the end of a table among which its last row is looked for."""
@@ -42,12 +43,13 @@ class Series:
     def refresh(self) -> bool:
         """Read rows added since the last call; whether anything changed.
 
-        A file that shrank, as a resumed run makes it, is read anew.
+        A file that shrank, as a resumed run makes it, is read anew, also if it has
+        grown again since.
         """
         try:
-            if self.path.stat().st_size < self._position:
-                self._forget()
             with self.path.open("rb") as stream:
+                if not self._stands_behind_a_row(stream):
+                    self._forget()
                 stream.seek(self._position)
                 content = stream.read()
         except OSError:
@@ -62,6 +64,13 @@ class Series:
         """The newest number of ``column``, None where there is none."""
         values = self.columns[column]
         return values[-1] if values and not math.isnan(values[-1]) else None
+
+    def _stands_behind_a_row(self, stream: BinaryIO) -> bool:
+        """Whether what was read so far still ends where a row does."""
+        if self._position == 0:
+            return True
+        stream.seek(self._position - 1)
+        return stream.read(1) == b"\n"
 
     def _forget(self) -> None:
         self._position = 0
@@ -107,7 +116,7 @@ def last_row(path: Path) -> dict[str, float]:
     return {}
 
 
-def read_series(path: Path, columns: Sequence[str]) -> Series:
+def read_series(path: Path, columns: Sequence[str] | None) -> Series:
     """The table at ``path`` as it is now; no rows where there is no file."""
     series = Series(path, columns)
     series.refresh()

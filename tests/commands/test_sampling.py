@@ -43,7 +43,7 @@ eval_freq = 15
 
 [checkpoint]
 keep = 50
-every = 6
+every = 12
 """
 SAMPLES = """
 [samples]
@@ -104,6 +104,20 @@ def test_training_does_not_notice_that_samples_are_written(here):
     left, right = weights_and_moments(plain), weights_and_moments(sampled)
     assert len(left) > 10
     assert left == right
+
+
+@pytest.mark.slow
+def test_compiled_training_does_not_notice_either(here):
+    # So long a training pays for compiling; patience_steps ends it soon.
+    long = ["--train.max_epochs", "1000000", "--train.max_steps", "none"]
+    more = [*long, "--train.patience_steps", "20", "--train.patience_increase", "1"]
+    for name, file in (("plain", "slangmod.toml"), ("sampled", "sampled.toml")):
+        given = ["--name", name, "--toml", file, "--model.compile", "true", *more]
+        assert main(["train", *given]) == 0
+    plain, sampled = here / "runs/plain", here / "runs/sampled"
+    assert "compiled = true" in (plain / "summary.toml").read_text()
+    assert len(samples_of(sampled)) > 4
+    assert weights_and_moments(plain) == weights_and_moments(sampled)
 
 
 def test_a_sample_says_when_and_from_what_it_was_written(here, caplog):

@@ -109,6 +109,18 @@ def test_axes_scales_and_runs_can_be_switched(tmp_path, make_run, server, browse
     assert columns(first, "step")[-1] == 60
 
 
+def test_stages_are_marked_where_they_begin(make_run, server, browser):
+    run = make_run("first", steps=0, evaluations=0)
+    head = run.steps.read_text().strip()
+    rows = [f"{s},1,{s},{s},1.5,1e-3,0.5,41.0,{1 + s // 4}" for s in range(1, 9)]
+    run.steps.write_text("\n".join([f"{head},stage", *rows, ""]))
+    browser.open(server("first"))
+    browser.wait_for(DRAWN)
+    shapes = "document.getElementById('loss').layout.shapes.map((one) => one.x0)"
+    assert browser.value(shapes) == [3, 7]
+    assert browser.complaints == []
+
+
 def test_a_zoom_survives_what_is_new(tmp_path, make_run, server, browser):
     run = make_run("first")
     with run.lock():
@@ -122,6 +134,23 @@ def test_a_zoom_survives_what_is_new(tmp_path, make_run, server, browser):
         browser.wait_for(f"{TRACE.format('training', 'y')}.at(-1) === 1.25")
         shown = browser.value("document.getElementById('loss').layout.xaxis.range")
         assert shown == [20, 40]
+
+
+def test_no_button_sends_what_is_drawn_anywhere(make_run, server, browser):
+    make_run("first")
+    browser.open(server("first"))
+    browser.wait_for(DRAWN)
+    titles = browser.value(
+        "[...document.querySelectorAll('#loss .modebar-btn')].map((one) => "
+        "one.getAttribute('data-title'))"
+    )
+    assert {title.split()[0] for title in titles} <= {
+        "Download",
+        "Zoom",
+        "Pan",
+        "Reset",
+    }
+    assert len(titles) == 6
 
 
 def test_ten_thousand_rows_are_drawn_as_means(tmp_path, make_run, server, browser):

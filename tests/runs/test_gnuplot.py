@@ -67,7 +67,10 @@ def test_gnuplot_draws_what_has_no_rates_and_shows_names_as_they_are(
 ):
     curves = read_curves(make_run("first"), "tokens")
     bare = replace(curves, name="a_b^c{d}'e", rate=curves.rate.thinned(0))
-    done = drawn(script((bare,), "tokens"), tmp_path)
+    bare = replace(bare, borders=(20_000.0,))
+    text = script((bare,), "tokens")
+    assert "set arrow from 20000.0, graph 0 to 20000.0, graph 1" in text
+    done = drawn(text, tmp_path)
     assert done.stderr == ""
     assert "a_b^c{d}'e, test" in done.stdout
     assert "target tokens" in done.stdout

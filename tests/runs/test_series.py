@@ -71,3 +71,22 @@ def test_the_last_row_of_a_long_table_is_found_at_its_end(tmp_path):
     rows = "".join(f"{step},{1 / step!r}\n" for step in range(1, 20001))
     path.write_text("step,loss\n" + rows)
     assert last_row(path) == {"step": 20000, "loss": 1 / 20000}
+
+
+def test_a_table_cut_and_grown_again_is_read_anew(tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("step,loss\n1,0.5\n2,0.25\n")
+    series = read_series(path, COLUMNS)
+    path.write_text("step,loss\n1,0.5\n2,0.2500000001\n3,0.125\n")
+    assert series.refresh()
+    assert list(series["loss"]) == [0.5, 0.2500000001, 0.125]
+    assert series.beginnings == 2
+
+
+def test_all_columns_are_taken_where_none_is_named(tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("step,loss,stage\n1,0.5,2\n")
+    series = read_series(path, None)
+    assert list(series.columns) == ["step", "loss", "stage"]
+    assert list(series["stage"]) == [2]
+    assert len(read_series(tmp_path / "missing.csv", None)) == 0

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from slangmod.runs.curves import read_curves
-from slangmod.runs.terminal import draw_text, round_numbers
+from slangmod.runs.curves import read_curves, round_numbers
+from slangmod.runs.terminal import draw_text
 
 
 def test_a_drawing_has_the_size_asked_for(make_run):

@@ -16,11 +16,14 @@ const CHARTS = [
   { id: "tokens_per_second", title: "Speed", unit: "tokens per second", ticks: "~s" },
 ];
 const NO_CHART = new Set(["step", "epoch", "batch", "tokens", "seconds", "loss",
-  "learning_rate", "grad_norm", "tokens_per_second", "train_loss", "test_loss",
+  "stage", "learning_rate", "grad_norm", "tokens_per_second", "train_loss", "test_loss",
   "ema_test_loss"]);
 const AXES = { step: "optimizer steps", tokens: "target tokens", seconds: "time" };
 const SPANS = [[7200, 3600, "hours of training"], [180, 60, "minutes of training"],
   [0, 1, "seconds of training"]]; // from so many seconds on: unit in seconds, words
+
+const BUTTONS = [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]];
+// These alone: plotly also has one that sends what it draws to a place on the internet.
 
 const runs = []; // what is known of each, in the order of the server
 const hidden = new Set(); // names of runs that are not to be drawn
@@ -57,7 +60,8 @@ function take(answer) {
     }
     const before = length(run.points);
     append(run.points, news.points);
-    fresh += length(run.points) - before + length(news.tail);
+    fresh += length(run.points) - before;
+    if (JSON.stringify(run.tail) !== JSON.stringify(news.tail)) fresh += length(news.tail);
     urgent ||= length(news.tests) > 0 || news.samples.length > 0
       || run.about.state !== news.about.state;
     append(run.tests, news.tests);
@@ -130,13 +134,13 @@ function lossTraces(over) {
     }
     traces.push(line(run, x, smooth, label("training"), { opacity: alone ? 0.8 : 0.55,
       line: { width: 1.5 }, meta: "training" }));
-    const at = along(run.tests[over.name] || [], over);
+    const at = along(run.tests[over.name] || [], over), second = colour(run.place + alone);
     traces.push(line(run, at, run.tests.test_loss || [], label("test"), {
-      mode: "lines+markers", marker: { size: 6 }, line: { width: 2.2 }, meta: "test" }));
+      mode: "lines+markers", marker: { size: 6 }, line: { width: 2.2, color: second }, meta: "test" }));
     if (run.tests.ema_test_loss) {
       traces.push(line(run, at, run.tests.ema_test_loss, label("test, averaged weights"), {
         mode: "lines+markers", marker: { size: 5, symbol: "circle-open" },
-        line: { width: 1.8, dash: "dash" }, meta: "averaged" }));
+        line: { width: 1.8, dash: "dash", color: second }, meta: "averaged" }));
     }
   }
   return traces;
@@ -158,6 +162,16 @@ function worthShowing(traces, log) {
   return [low - margin, high + margin];
 }
 
+function borders(over) {
+  // A line where each stage of a training begins, but for the first.
+  return shown().flatMap((run) => {
+    const stages = column(run, "stage"), x = along(column(run, over.name), over);
+    return x.filter((_, i) => i + 1 < x.length && stages[i + 1] > stages[i]).map((at) => ({
+      type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, layer: "below",
+      line: { color: style("--soft"), width: 1, dash: "dot" } }));
+  });
+}
+
 function draw(id, traces, over, vertical) {
   const soft = style("--soft"), lines = { gridcolor: style("--grid"), zeroline: false,
     linecolor: style("--line"), tickfont: { color: soft, size: 11.5 } };
@@ -170,12 +184,13 @@ function draw(id, traces, over, vertical) {
     modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: style("--ink") },
     uirevision: `${over.name} ${over.unit} ${vertical.type || ""}`,
     xaxis: { ...lines, title: { text: over.title, font: { color: soft, size: 12 }, standoff: 8 },
-      hoverformat: over.unit === 1 ? ",d" : ".2f", rangemode: "tozero", separatethousands: true,
-      unifiedhovertitle: { text: `${over.title}: %{x}` } },
+      rangemode: "tozero", separatethousands: true,
+      unifiedhovertitle: { text: `${over.title}: %{x:${over.name === "seconds" ? ".2f" : ",d"}}` } },
     yaxis: { ...lines, ...vertical },
+    shapes: borders(over),
   };
   const options = { displaylogo: false, responsive: true, showTips: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    modeBarButtons: BUTTONS, showSendToCloud: false };
   return Plotly.react(id, traces, layout, options);
 }
 
