@@ -92,7 +92,7 @@ PROBLEMS = [
     ("train --plot x", "--plot: belongs to monitor and compare, not to train"),
     ("evaluate --split tset", '--split = "tset": choose one of test, train, '
      "validation; did you mean 'test'?"),
-    ("compare --format html", '--format = "html": choose one of csv, json, table'),
+    ("compare --format xml", '--format = "xml": choose one of csv, html, json, table'),
 ]  # fmt: skip
 
 

@@ -37,7 +37,13 @@ def test_words_and_all_names_are_handed_on(here):
     (call,) = calls_of("compare a b --name c --name d --format csv")
     assert call.words == ("a", "b")
     assert call.names == ("c", "d")
-    assert call.flags == {"plot": None, "format": "csv", "json": False}
+    assert call.flags == {
+        "plot": None,
+        "gnuplot": False,
+        "by": None,
+        "format": "csv",
+        "json": False,
+    }
 
 
 def test_slangmod_toml_of_the_current_folder_is_read_unless_another_is_named(here):
