@@ -69,7 +69,9 @@ def run(arguments: Arguments) -> int:
         return UserError.exit_code
 
     from slangmod.commands.calls import calls
+    from slangmod.search.leash import put_on
 
+    put_on(os.environ)
     prepare(os.environ)
     for call in calls(arguments, os.environ):
         set_up_logging(call.settings.log_level)

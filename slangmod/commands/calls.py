@@ -9,6 +9,7 @@ from slangmod.commands.at_hand import data_at_hand
 from slangmod.commands.call import Call
 from slangmod.commands.objects import entries_of
 from slangmod.errors import SettingsError, UserError
+from slangmod.search.grammar import stand_in
 from slangmod.settings.catalog import arrays, catalog
 from slangmod.settings.entries import Entry
 from slangmod.settings.literals import printable
@@ -34,6 +35,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     settings = _known_flags(arguments, problems)
     for command, action in zip(commands, arguments.actions, strict=True):
         problems += _unheeded(command, action, arguments, settings)
+    searches = any(command.searches for command in commands)
     resolved = resolve()
     if all(command.resolves for command in commands):
         try:
@@ -43,6 +45,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
                 environment,
                 start=_object(arguments, problems),
                 at_hand=data_at_hand,
+                searching=stand_in if searches else None,
             )
         except SettingsError as error:
             problems += error.problems

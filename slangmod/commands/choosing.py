@@ -6,7 +6,8 @@ from pathlib import Path
 
 from slangmod.commands.call import Call
 from slangmod.errors import UserError
-from slangmod.runs.directory import RUNS, RunDir, runs_of
+from slangmod.runs.directory import RunDir, runs_of, trials_of
+from slangmod.settings.paths import RUNS
 
 LOG = logging.getLogger(__name__)
 
@@ -14,13 +15,19 @@ LOG = logging.getLogger(__name__)
 def named_runs(call: Call) -> tuple[RunDir, ...]:
     """The runs that words and ``--name`` ask for, in their order, each once.
 
-    Raises UserError, listing the runs there are, for each that is not there.
+    The name of a sweep asks for all of its trials. Raises UserError, listing the runs
+    there are, for each that is not there.
     """
     workdir = call.settings.workdir
-    wanted = [RunDir.of(workdir, name) for name in (*call.words, *call.names)]
+    names = (*call.words, *call.names)
+    wanted = [
+        run
+        for name in names
+        for run in trials_of(workdir, name) or (RunDir.of(workdir, name),)
+    ]
     known = ", ".join(run.name for run in runs_of(workdir)) or "there are none"
     problems = [
-        f"{run.name}: no such run in {run.root.parent}; runs: {known}"
+        f"{run.name}: no such run in {Path(workdir) / RUNS}; runs: {known}"
         for run in wanted
         if not run.root.is_dir()
     ]

@@ -73,7 +73,8 @@ class Command:
     help shows. ``on_run``: works on a run that exists, whose settings it takes, save
     for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
     is called with the settings of flags, environment and file; ``default_file``: the
-    file of the current folder is one, where no other is named.
+    file of the current folder is one, where no other is named; ``searches``: settings
+    may say what to try rather than what to take.
     """
 
     help: str
@@ -88,3 +89,4 @@ class Command:
     changeable: tuple[str, ...] = ()
     resolves: bool = True
     default_file: bool = True
+    searches: bool = False

@@ -6,7 +6,7 @@ from slangmod.commands import COMMANDS
 from slangmod.commands.call import Call
 from slangmod.commands.choosing import newest_run
 from slangmod.errors import DataError
-from slangmod.runs.directory import RunDir, runs_of
+from slangmod.runs.directory import RunDir, runs_of, trials_of
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import load_run
@@ -51,6 +51,10 @@ def chosen_run(settings: Settings) -> RunDir:
     run = RunDir.of(settings.workdir, settings.name)
     if run.exists():
         return run
+    if trials := trials_of(settings.workdir, settings.name):
+        raise DataError(
+            f"{run.root}: is a sweep; name one of its trials, such as {trials[0].name}"
+        )
     names = [other.name for other in runs_of(settings.workdir)]
     near = alternatives(nearest(settings.name, names))
     known = f"the runs are {', '.join(names)}" if names else "there is none yet"

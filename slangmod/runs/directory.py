@@ -16,11 +16,10 @@ from pathlib import Path
 
 from slangmod.errors import RunBusyError, UserError
 from slangmod.files import ASIDE, locked, sync_folder
+from slangmod.settings.paths import RUNS, TRIAL, run_name
 
-RUNS = "runs"
-"""Folder below the working directory that holds all runs."""
-
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+NAME = re.compile(r"([A-Za-z0-9._-]{1,64})(/trial-[0-9]{3,9})?")
+"""Of a run, or of one that is a trial of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,20 @@ class RunDir:
     def of(cls, workdir: str | Path, name: str) -> "RunDir":
         """The folder of the run called ``name``, which need not exist.
 
-        Raises UserError for a name with other than letters, digits, ``.``, ``_`` and
-        ``-``, or one that leads out of ``workdir``, be it through a symbolic link.
+        A trial of a sweep is called ``SWEEP/trial-007``. Raises UserError for a name
+        with other than letters, digits, ``.``, ``_`` and ``-``, or one that leads out
+        of ``workdir``, be it through a symbolic link.
         """
         root = Path(workdir) / RUNS / name
-        if not NAME.fullmatch(name) or name in {".", ".."} or name.startswith(ASIDE):
+        match = NAME.fullmatch(name)
+        first = match[1] if match else ""
+        if not match or first in {".", ".."} or first.startswith(ASIDE):
             raise UserError(
                 f"name = {name!r}: is no name for a run; use 1 to 64 letters, digits, "
                 "'.', '_' and '-'"
             )
+        if match[2] and first == RUNS:
+            raise UserError(f"name = {name!r}: no sweep is called {RUNS!r}")
         if not root.resolve().is_relative_to(Path(workdir).resolve()):
             raise UserError(
                 f"name = {name!r}: {root} leads out of the working directory through a "
@@ -52,7 +56,7 @@ class RunDir:
     @property
     def name(self) -> str:
         """What the run is called."""
-        return self.root.name
+        return run_name(self.root)
 
     @property
     def config(self) -> Path:
@@ -187,11 +191,22 @@ class RunDir:
 
     def _older(self, number: int) -> Path:
         ending = f".old-{number}"
-        return self.root.with_name(self.name[: 64 - len(ending)] + ending)
+        return self.root.with_name(self.root.name[: 64 - len(ending)] + ending)
+
+
+def trials_of(workdir: str | Path, sweep: str) -> tuple[RunDir, ...]:
+    """The trials of a sweep that were begun, in their order; none if it is no sweep."""
+    folder = RunDir.of(workdir, sweep).root
+    names = sorted(
+        (path.name for path in folder.glob("trial-*") if TRIAL.fullmatch(path.name)),
+        key=lambda name: int(name.partition("-")[2]),
+    )
+    trials = (RunDir.of(workdir, f"{sweep}/{name}") for name in names)
+    return tuple(trial for trial in trials if trial.exists())
 
 
 def runs_of(workdir: str | Path) -> tuple[RunDir, ...]:
-    """All runs in ``workdir``, the one that was begun last first."""
+    """All runs in ``workdir`` but trials of sweeps, the one begun last first."""
     try:
         names = sorted(entry.name for entry in (Path(workdir) / RUNS).iterdir())
     except OSError:

@@ -2,7 +2,8 @@
 environment, flags. Every problem in any of them is found before the first is told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from slangmod.settings.places import place_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.rules import Clash, clashes
 from slangmod.settings.sections import Settings
-from slangmod.settings.seeking import sought
+from slangmod.settings.seeking import StandIn, sought, stand_ins
 from slangmod.settings.totals import totals_of
 from slangmod.settings.values import counts_of, value_at, values_of
 
@@ -48,21 +49,49 @@ def resolve(
     *,
     start: Sequence[Entry] = (),
     at_hand: AtHand = nothing_at_hand,
-    searching: bool = False,
+    searching: StandIn | None = None,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
     A flag is a name without dashes and the text of its value; the last of a name wins.
     ``start`` stands above ``file`` and below all else. ``at_hand`` tells expressions of
-    the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``.
-    Raises SettingsError with every problem there is.
+    the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``,
+    and the setting has the value that this makes of it; whether that goes together with
+    others is left open. Raises SettingsError with every problem there is.
     """
     variables = sources.of_environment(environment or {})
     stronger = [list(start), variables, sources.of_flags(flags)]
     layers = stack(file, stronger)
-    if searching:
-        layers.entries = [list(map(sought, entries)) for entries in layers.entries]
-    return _resolved(layers, at_hand)
+    if searching is None:
+        return _resolved(layers, at_hand)
+    layers.entries = [list(map(sought, entries)) for entries in layers.entries]
+    going_on_with = stand_ins(layers.entries, searching)
+    layers.entries.append([entry for entry in going_on_with if not amiss(entry)])
+    undecided = {entry.path for entry in layers.entries[-1]}
+    return _resolved(layers, at_hand, undecided)
+
+
+def tried(
+    resolved: Resolved,
+    values: Mapping[str, Any],
+    place: str,
+    at_hand: AtHand = nothing_at_hand,
+) -> Resolved:
+    """``resolved`` with ``values`` by dotted name on top, expressions computed anew.
+
+    ``place`` is where the values came from. Raises SettingsError.
+    """
+    weaker: list[Entry] = []
+    plain: list[Entry] = []
+    expressions: list[Entry] = []
+    for entry, *others in resolved.history.values():
+        if entry.expression:
+            expressions.append(replace(entry, value=entry.expression, expression=""))
+            weaker += others[:1] if not place_of(entry.path).table else []
+        else:
+            plain.append(entry)
+    new = [replace(entry, place=place) for entry in sources.of_python(values)]
+    return _resolved(Layers([weaker, plain, expressions, new]), at_hand)
 
 
 def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -91,11 +120,18 @@ def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     return _resolved(Layers([kept, new])).settings
 
 
-def _resolved(layers: Layers, at_hand: AtHand = nothing_at_hand) -> Resolved:
-    """The layers put on top of each other, or SettingsError with all problems."""
+def _resolved(
+    layers: Layers,
+    at_hand: AtHand = nothing_at_hand,
+    undecided: Collection[Key] = (),
+) -> Resolved:
+    """The layers put on top of each other, or SettingsError with all problems.
+
+    Settings that are ``undecided`` cannot clash.
+    """
     problems = list(layers.problems)
     sound: list[list[Entry]] = []
-    bad: set[Key] = set()
+    bad: set[Key] = {*undecided}
     for entries in numbered(layers.entries, problems):
         good, found = checked(entries)
         problems += found

@@ -11,6 +11,7 @@ from slangmod.settings.check import abridged
 from slangmod.settings.entries import Entry
 from slangmod.settings.literals import brief, printable
 from slangmod.settings.load import resolve
+from slangmod.settings.paths import run_name
 from slangmod.settings.resolved import DEFAULT, PATHS, Resolved
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import assignment
@@ -63,7 +64,7 @@ def load_run(
             )
     if problems:
         raise SettingsError(*abridged(problems))
-    place = {"name": config.absolute().parent.name}
+    place = {"name": run_name(config.absolute().parent)}
     if workdir is not None:
         place["workdir"] = str(Path(workdir).absolute())
     return run.changed(changes).with_values(place, "where the run is")

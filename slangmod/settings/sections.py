@@ -28,6 +28,7 @@ from slangmod.settings.setting import (
     Plugin,
     PluginFunction,
     Positive,
+    RunName,
     Section,
     Span,
     setting,
@@ -247,7 +248,7 @@ class Settings(Section):
     """Everything a user can say about a run, resolved and frozen."""
 
     workdir: str = setting(".", "folder that holds corpus, encodings and runs")
-    name: Name | None = setting(None, "name of the run; unset: date and time for a new run, the newest for an old one")
+    name: RunName | None = setting(None, "name of the run; unset: date and time for a new run, the newest for an old one")
     size: Size | None = setting(None, "preset of data, model and training settings")
     base: str | None = setting(None, 'TOML file, or "preset:NAME", whose settings this one starts from')
     seed: int = setting(100, "from which all chance is drawn", ge=0)

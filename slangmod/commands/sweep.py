@@ -1,0 +1,232 @@
+"""``slangmod sweep``: a search for hyper-parameters."""
+
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slangmod.commands.call import Call
+from slangmod.commands.live import LiveLine
+from slangmod.commands.signals import SAVED_CODE, Signals
+from slangmod.errors import DataError, RunError, StoppedError, UserError
+from slangmod.files import locked, mark, read_mark
+from slangmod.runs.directory import new_name
+from slangmod.runs.logfile import RunLog
+from slangmod.settings.derived import seconds_of
+from slangmod.settings.levels import level_of
+from slangmod.settings.literals import printable
+from slangmod.settings.paths import RUNS
+from slangmod.settings.resolved import Resolved
+from slangmod.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from slangmod.commands.sweep_plan import Plan
+    from slangmod.commands.sweep_report import Report
+    from slangmod.search.study import Record, Study
+
+LOG = logging.getLogger(__name__)
+
+PROGRAM = (sys.executable, "-m", "slangmod")
+"""The command line, of which trials are commands."""
+
+INTERRUPTED = 130
+
+SHOWN_AT_THE_END = 10
+"""Trials in the table."""
+
+
+def run(call: Call) -> None:
+    """Search, or go on with a search that was broken off."""
+    need_libraries(call.settings)
+    sweep(call.resolved, PROGRAM)
+
+
+def need_libraries(settings: Settings) -> None:
+    """Raise UserError, saying how to install them, where libraries are missing."""
+    needed = {"optuna"}
+    needed |= {"cmaes"} if settings.sweep.sampler == "cmaes" else set()
+    needed |= {"scipy"} if settings.sweep.sampler == "qmc" else set()
+    needed |= {"scipy"} if settings.sweep.pruner == "wilcoxon" else set()
+    missing = sorted(name for name in needed if find_spec(name) is None)
+    if missing:
+        raise UserError(
+            f"sweep needs {' and '.join(missing)}: pip install 'slangmod[sweep]'"
+        )
+
+
+def sweep(resolved: Resolved, program: Sequence[str]) -> None:
+    """Run the sweep that ``resolved`` describes; trials are commands of ``program``.
+
+    Raises UserError before anything is written, StoppedError where a signal ended it,
+    RunError where no trial came to an end.
+    """
+    from slangmod.commands.sweep_plan import make_plan
+    from slangmod.search.proposals import check_sampler
+
+    settings = resolved.settings
+    name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
+    plan = make_plan(resolved, name)
+    check_sampler(settings.sweep.sampler, plan.space)
+    if settings.name is None:
+        plan = replace(plan, name=unfinished(plan) or name)
+    with begun(plan) as signals:
+        reason, report = searched(plan, program, signals)
+        conclude(plan, report, reason, signals)
+
+
+@contextmanager
+def begun(plan: "Plan") -> Iterator[Signals]:
+    """The folder of the sweep, held and logged to; one that stays empty is removed."""
+    made = not plan.folder.exists()
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    log = RunLog(level_of(plan.settings.log_level))
+    logger = logging.getLogger("slangmod")
+    logger.addHandler(log)
+    try:
+        with (
+            Signals() as signals,
+            locked(plan.folder / "sweep.lock", f"sweep '{plan.name}'"),
+        ):
+            log.open(plan.folder / "sweep.log")
+            yield signals
+    finally:
+        logger.removeHandler(log)
+        log.close()
+        if made and not any(plan.folder.glob("study.journal")):
+            for leftover in plan.folder.glob("sweep.*"):
+                leftover.unlink()
+            plan.folder.rmdir()
+
+
+def searched(
+    plan: "Plan", program: Sequence[str], signals: Signals
+) -> tuple[str, "Report"]:
+    """Go on with the study until it ends or is stopped; -> how it ended, all trials."""
+    from slangmod.commands.sweep_report import write_report
+    from slangmod.commands.sweeping import Course
+    from slangmod.commands.trials import Launcher, visible_devices
+
+    home, study = open_own(plan)
+    signals.arm()
+    LOG.info("sweep '%s' in %s", plan.name, plan.folder)
+    environment = dict(os.environ)
+    devices = visible_devices(plan.settings, environment)
+    launcher = Launcher(plan, program, environment, devices)
+    longest = plan.settings.sweep.timeout
+    with LiveLine(sys.stderr, plan.settings.progress) as live:
+
+        def changed(records: "tuple[Record, ...]", at_work: int) -> None:
+            report = report_of(plan, "running", records)
+            write_report(plan.folder, report)
+            live.show(count_of(report, at_work))
+
+        course = Course(study, launcher, home, signals.requested, changed)
+        if longest is not None:
+            course.deadline = time.monotonic() + seconds_of(longest)
+        reason = course.run()
+    report = report_of(plan, reason, study.records())
+    write_report(plan.folder, report)
+    return reason, report
+
+
+def open_own(plan: "Plan") -> "tuple[str, Study]":
+    """By which the trials of this folder are known, and the study they belong to."""
+    from slangmod.commands.sweep_plan import guessing_loss
+    from slangmod.search.pruners import build_pruner
+    from slangmod.search.storage import open_storage, quiet
+    from slangmod.search.study import open_study
+
+    quiet()
+    options = plan.settings.sweep
+    about = read_mark(plan.folder) or {"home": uuid.uuid4().hex, "study": plan.name}
+    storage = open_storage(options.storage, plan.folder)
+    pruner = build_pruner(
+        options.pruner, options.n_startup_trials, guessing_loss(plan.settings)
+    )
+    study = open_study(storage, about["study"], plan.space, plan.about, pruner)
+    mark(plan.folder, {"made_by": "sweep", **about})
+    return str(about["home"]), study
+
+
+def unfinished(plan: "Plan") -> str:
+    """The newest sweep that looks for the same and has not ended; empty if none."""
+    from slangmod.commands.sweep_plan import fingerprint
+    from slangmod.commands.sweep_report import REPORT, read_report
+    from slangmod.commands.sweeping import ENDED
+
+    found = Path(plan.settings.workdir, RUNS).glob(f"*/{REPORT}")
+    for path in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True):
+        try:
+            report = read_report(path.parent)
+        except DataError:
+            continue
+        if report.fingerprint == fingerprint(plan) and report.state != ENDED:
+            LOG.info("going on with sweep '%s', which has not ended", report.name)
+            return path.parent.name
+    return ""
+
+
+def report_of(plan: "Plan", state: str, records: "tuple[Record, ...]") -> "Report":
+    """The sweep as it stands."""
+    from slangmod.commands.sweep_plan import fingerprint
+    from slangmod.commands.sweep_report import Report
+    from slangmod.search.space import described
+
+    options = plan.settings.sweep
+    return Report(
+        plan.name,
+        state,
+        options.direction,
+        options.metric,
+        options.n_trials,
+        fingerprint(plan),
+        described(plan.space),
+        records,
+    )
+
+
+def count_of(report: "Report", at_work: int) -> str:
+    """How far the sweep is, in one short line."""
+    from slangmod.commands.sweep_words import shown
+
+    done = len(report.trials) - at_work
+    parts = [f"{done} of {report.n_trials} trials done, {at_work} running"]
+    if best := report.best():
+        parts.append(f"best {shown(best.value)} in trial {best.number}")
+    return " | ".join(parts)
+
+
+def conclude(plan: "Plan", report: "Report", reason: str, signals: Signals) -> None:
+    """Write down and show what came of it, or say that it can be gone on with."""
+    from slangmod.commands.sweep_report import draw, numbers, write_best
+    from slangmod.commands.sweep_show import say_table
+    from slangmod.commands.sweeping import STOPPED
+
+    best = report.best()
+    path = write_best(plan, best) if best is not None else None
+    if reason == STOPPED:
+        code = INTERRUPTED if signals.received == signal.SIGINT else SAVED_CODE
+        raise StoppedError(
+            f"stopped by {signals.name} with {numbers(report.trials)}; the same "
+            f"command with --name {plan.name} goes on",
+            code,
+        )
+    LOG.info("sweep '%s' has %s: %s", plan.name, reason, numbers(report.trials))
+    if best is None or path is None:
+        reasons = [trial.reason for trial in report.trials if trial.reason]
+        last = f"; the last said: {printable(reasons[-1])}" if reasons else ""
+        raise RunError(f"sweep '{plan.name}': no trial came to its end{last}")
+    pictures = draw(plan.folder, report)
+    say_table(report, SHOWN_AT_THE_END)
+    if pictures:
+        LOG.info("pictures: %s", ", ".join(picture.name for picture in pictures))
+    LOG.info("`slangmod train --toml %s` makes the best trial once more", path)

@@ -1,0 +1,158 @@
+"""What a sweep leaves behind: sweep.toml, best.toml, and pictures of both."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import tomli
+import tomli_w
+
+from slangmod.commands.sweep_plan import Plan
+from slangmod.commands.sweep_words import best_first
+from slangmod.errors import DataError
+from slangmod.files import write_bytes, write_text
+from slangmod.runs.summary import read_summary
+from slangmod.search.proposals import chosen
+from slangmod.search.study import COMPLETE, RUNNING, Record
+from slangmod.settings.show import show
+
+LOG = logging.getLogger(__name__)
+
+REPORT, BEST = "sweep.toml", "best.toml"
+PICTURES = (".svg", ".png")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A sweep as sweep.toml has it: how it stands, its space in words, its trials."""
+
+    name: str
+    state: str
+    direction: str
+    metric: str
+    n_trials: int
+    fingerprint: str
+    space: Mapping[str, str]
+    trials: tuple[Record, ...]
+
+    def best(self) -> Record | None:
+        """The best of the trials that are complete, the first of equals."""
+        first = next(iter(best_first(self.trials, self.direction)), None)
+        return first if first is not None and first.state == COMPLETE else None
+
+    def table(self) -> dict[str, Any]:
+        """All of it as plain values: what was best, the sweep, all trials."""
+        best = self.best()
+        content: dict[str, Any] = {} if best is None else {"best": self._trial(best)}
+        content["sweep"] = {
+            "name": self.name,
+            "state": self.state,
+            "direction": self.direction,
+            "metric": self.metric,
+            "n_trials": self.n_trials,
+            "done": sum(trial.state != RUNNING for trial in self.trials),
+            "fingerprint": self.fingerprint,
+            "space": dict(self.space),
+        }
+        content["trial"] = [self._trial(trial) for trial in self.trials]
+        return content
+
+    def _trial(self, trial: Record) -> dict[str, Any]:
+        known = {
+            "number": trial.number,
+            "state": trial.state,
+            "run": f"{self.name}/trial-{trial.number:03d}",
+            "value": trial.value,
+            "seconds": trial.seconds,
+            "reason": trial.reason or None,
+            "parameters": dict(trial.parameters),
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write sweep.toml, all or nothing."""
+    write_text(folder / REPORT, tomli_w.dumps(report.table()))
+
+
+def read_report(folder: Path) -> Report:
+    """What sweep.toml says. Raises DataError where there is none, or none of ours."""
+    path = folder / REPORT
+    try:
+        content = tomli.loads(path.read_text("utf-8"))
+        sweep = content["sweep"]
+        return Report(
+            sweep["name"],
+            sweep["state"],
+            sweep["direction"],
+            sweep["metric"],
+            sweep["n_trials"],
+            sweep["fingerprint"],
+            sweep["space"],
+            tuple(_record(trial) for trial in content.get("trial", [])),
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such sweep") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as a sweep: {error}") from error
+
+
+def _record(trial: Mapping[str, Any]) -> Record:
+    return Record(
+        trial["number"],
+        trial["state"],
+        trial.get("parameters", {}),
+        trial.get("value"),
+        trial.get("seconds"),
+        trial.get("reason", ""),
+    )
+
+
+def write_best(plan: Plan, best: Record) -> Path:
+    """Write best.toml, with which `train` makes the best trial once more, bit for bit.
+
+    What the program chose for the trial, threads and whether to compile, is part of it.
+    """
+    values = chosen(plan.space, best.parameters)
+    chose = read_summary(plan.trial(best.number).summary).get("environment", {})
+    if "threads" in chose:
+        values.setdefault("threads", chose["threads"])
+    if chose.get("compiled") is False:
+        values["model.compile"] = False
+    place = f"trial {best.number} of sweep {plan.name}"
+    path = plan.folder / BEST
+    write_text(path, show(plan.settings_of(values, place).absolute(Path.cwd())))
+    return path
+
+
+def draw(folder: Path, report: Report) -> list[Path]:
+    """Draw history, importance and slices into ``folder``; -> the files.
+
+    What cannot be drawn is left out, and it is said why.
+    """
+    if find_spec("matplotlib") is None:
+        LOG.warning("no pictures: they need matplotlib; pip install 'slangmod[plots]'")
+        return []
+    from slangmod.search.pictures import pictures_of
+
+    drawn = []
+    for name, make in pictures_of(report.trials, report.space, report.direction):
+        for kind in PICTURES:
+            content = make(kind)
+            if content is None:
+                LOG.info("no picture of the %s: there are too few trials", name)
+                break
+            write_bytes(folder / f"{name}{kind}", content)
+            drawn.append(folder / f"{name}{kind}")
+    return drawn
+
+
+def numbers(records: Sequence[Record]) -> str:
+    """How many trials stand how, in words: ``18 complete, 2 failed``."""
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.state] = counts.get(record.state, 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in counts.items())

@@ -1,0 +1,203 @@
+"""A study: all trials of a sweep, asked for and told one by one, each once."""
+
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import RandomSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from slangmod.errors import DataError, UserError
+from slangmod.search.proposals import Proposal, Question, distributions
+from slangmod.search.space import Space
+from slangmod.settings.literals import brief
+
+ABOUT = "slangmod"
+HOME, TOKEN, REASON, SECONDS = "home", "token", "reason", "seconds"
+"""Attributes of a study, and of its trials."""
+
+RUNNING, COMPLETE, PRUNED, FAILED = "running", "complete", "pruned", "failed"
+STATES = {
+    TrialState.RUNNING: RUNNING,
+    TrialState.WAITING: RUNNING,
+    TrialState.COMPLETE: COMPLETE,
+    TrialState.PRUNED: PRUNED,
+    TrialState.FAIL: FAILED,
+}
+"""What may become of a trial."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as it stands: values by dotted name, metric, seconds of training.
+
+    ``home`` is the sweep's folder that it belongs to, known by a word of chance.
+    """
+
+    number: int
+    state: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    value: float | None = None
+    seconds: float | None = None
+    reason: str = ""
+    home: str = ""
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "Record":
+        """What optuna keeps of a trial."""
+        about = trial.user_attrs
+        return cls(
+            trial.number,
+            STATES[trial.state],
+            dict(trial.params),
+            trial.value if trial.state == TrialState.COMPLETE else None,
+            about.get(SECONDS),
+            str(about.get(REASON, "")),
+            str(about.get(HOME, "")),
+        )
+
+
+class Study:
+    """Trials by number; whoever else shares the storage may add to them."""
+
+    def __init__(self, study: optuna.Study, space: Space) -> None:
+        self._study = study
+        self._space = space
+
+    def history(self) -> tuple[FrozenTrial, ...]:
+        """All trials, oldest first."""
+        return tuple(self._study.get_trials(deepcopy=False))
+
+    def records(self) -> tuple[Record, ...]:
+        """All trials as they stand."""
+        return tuple(map(Record.of, self.history()))
+
+    def ask(
+        self, propose: Proposal, seed: int, startup: int, home: str
+    ) -> Record | None:
+        """A new trial, running, as ``propose`` wants it; None where nothing is left.
+
+        It is there with all its parameters or not at all.
+        """
+        direction = self._study.direction.name.lower()
+        question = Question(self._space, seed, startup, direction, self.history())
+        parameters = propose(question)
+        if parameters is None:
+            return None
+        token = uuid.uuid4().hex
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=parameters,
+            distributions=distributions(self._space),
+            user_attrs={HOME: home, TOKEN: token},
+        )
+        self._study.add_trial(trial)
+        return next(
+            Record.of(one)
+            for one in reversed(self.history())
+            if one.user_attrs.get(TOKEN) == token
+        )
+
+    def report(self, number: int, losses: Mapping[int, float]) -> bool:
+        """Keep test losses by evaluation, from 1; whether the trial should end now."""
+        frozen = self._frozen(number)
+        sign = -1.0 if self._study.direction.name == "MAXIMIZE" else 1.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = Trial(self._study, frozen._trial_id)
+            for evaluation, loss in sorted(losses.items()):
+                if evaluation in frozen.intermediate_values:
+                    continue
+                trial.report(sign * loss, evaluation)
+                if trial.should_prune():
+                    return True
+        return False
+
+    def tell(
+        self,
+        number: int,
+        state: str,
+        *,
+        value: float | None = None,
+        reason: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        """How a trial ended: complete with a value, pruned, or failed for a reason."""
+        trial_id = self._frozen(number)._trial_id
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = Trial(self._study, trial_id)
+            if reason:
+                trial.set_user_attr(REASON, reason)
+            if seconds is not None:
+                trial.set_user_attr(SECONDS, seconds)
+            kind = next(kind for kind, name in STATES.items() if name == state)
+            self._study.tell(number, value, state=kind)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.history()[number]
+
+
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    space: Space,
+    about: Mapping[str, Any],
+    pruner: BasePruner | None = None,
+) -> Study:
+    """The study called ``name``, made if need be.
+
+    ``about`` is what has to stay the same: space, direction, metric, settings. Raises
+    UserError, naming what differs, where the study was begun with something else.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=about["direction"],
+            load_if_exists=True,
+            sampler=RandomSampler(0),  # proposals are made elsewhere
+            pruner=pruner or NopPruner(),
+        )
+    then = study.user_attrs.get(ABOUT)
+    if then is None and study.get_trials(deepcopy=False):
+        raise DataError(
+            f"study '{name}': was not made by slangmod; give the sweep another --name"
+        )
+    if then is None:
+        study.set_user_attr(ABOUT, dict(about))
+    elif problems := differences(name, then, about):
+        raise UserError(*problems)
+    return Study(study, space)
+
+
+def differences(
+    name: str, then: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[str]:
+    """In what a sweep differs from the one of that name that was begun."""
+    problems = []
+    for part in sorted(now):
+        if part in ("settings", "space"):
+            old, new = then.get(part, {}), now[part]
+        else:
+            old, new = {f"sweep.{part}": then.get(part)}, {f"sweep.{part}": now[part]}
+        problems += [
+            f"{key}: is now {_brief(new.get(key), part)}, sweep '{name}' was begun "
+            f"with {_brief(old.get(key), part)}; leave it as it was, or give the sweep "
+            "another --name"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
+    return problems
+
+
+def _brief(value: Any, part: str) -> str:
+    if value is None and part == "space":
+        return "not searched"
+    return str(value) if part == "space" else brief(value)
