@@ -78,7 +78,7 @@ class Plan:
         return settings_with(self.resolved, values, place, data_at_hand)
 
     def threads(self) -> int | None:
-        """CPU threads of each trial, which share the cores; None: as the settings say."""
+        """CPU threads of each trial, its share of the cores; None: as set."""
         workers = self.settings.sweep.workers
         if workers == 1 or self.settings.threads is not None:
             return None

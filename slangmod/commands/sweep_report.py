@@ -139,7 +139,8 @@ def draw(folder: Path, report: Report) -> list[Path]:
     from slangmod.search.pictures import pictures_of
 
     drawn = []
-    for name, make in pictures_of(report.trials, report.space, report.direction):
+    pictures = pictures_of(report.trials, report.space, report.direction, report.metric)
+    for name, make in pictures:
         for kind in PICTURES:
             content = make(kind)
             if content is None:

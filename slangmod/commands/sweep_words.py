@@ -13,8 +13,8 @@ from slangmod.settings.literals import literal, printable
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """For each dotted name the shortest end of it that no other has.
 
-    >>> short_names(["train.power", "model.bias", "model.feedforward.bias"])
-    {'train.power': 'power', 'model.bias': 'model.bias', 'model.feedforward.bias': 'feedforward.bias'}
+    >>> short_names(["train.power", "data.dim", "model.dim"])
+    {'train.power': 'power', 'data.dim': 'data.dim', 'model.dim': 'model.dim'}
     """
     all_names = [*names]
     return {name: _shortest(name, all_names) for name in all_names}
@@ -50,9 +50,7 @@ def in_words(parameters: Mapping[str, Any], names: Mapping[str, str]) -> str:
     )
 
 
-def line_of(
-    told: Record, records: Sequence[Record], metric: str, names: Mapping[str, str]
-) -> str:
+def line_of(told: Record, metric: str, names: Mapping[str, str]) -> str:
     """A line about a trial that has ended."""
     parts = [f"trial {told.number}", in_words(told.parameters, names)]
     if told.state == COMPLETE:
@@ -61,8 +59,7 @@ def line_of(
         parts.append(f"{told.state}: {told.reason}" if told.reason else told.state)
     if told.seconds is not None:
         parts.append(short_time(told.seconds))
-    done = sum(record.state != RUNNING for record in records)
-    return " | ".join([*parts, f"{done} done"])
+    return " | ".join(parts)
 
 
 def best_first(records: Iterable[Record], direction: str) -> list[Record]:

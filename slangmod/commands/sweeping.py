@@ -5,6 +5,7 @@ then it is running, and is carried on by whoever goes on with the sweep.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Course:
     home: str
     requested: Callable[[], bool]
     changed: Changed
-    deadline: float = float("inf")
+    deadline: float = math.inf
     waiting: deque[Record] = field(default_factory=deque)
     running: list[Running] = field(default_factory=list)
     stopping: bool = False
@@ -115,7 +116,7 @@ class Course:
             return True
         self.running.append(trial)
         words = in_words(record.parameters, self.names())
-        LOG.info("trial %d begins | %s", record.number, words)
+        LOG.debug("trial %d begins | %s", record.number, words)
         self.tell_all()
         return True
 
@@ -161,8 +162,13 @@ class Course:
             seconds=told.seconds,
         )
         records = self.study.records()
-        metric = self.launcher.plan.settings.sweep.metric
-        LOG.info("%s", line_of(told, records, metric, self.names()))
+        sweep = self.launcher.plan.settings.sweep
+        LOG.info(
+            "%s | %d of %d",
+            line_of(told, sweep.metric, self.names()),
+            sum(record.state != RUNNING for record in records),
+            sweep.n_trials,
+        )
         self.changed(records, len(self.running))
 
     def names(self) -> dict[str, str]:

@@ -11,35 +11,36 @@ from optuna.trial import TrialState, create_trial
 
 from slangmod.search.grammar import parsed
 from slangmod.search.proposals import as_direction, distributions
+from slangmod.search.storage import quiet
 from slangmod.search.study import COMPLETE, Record
 
-INCHES = {"history": (8.0, 5.0), "importance": (8.0, 4.0)}
-EACH_SLICE = (4.0, 4.5)
-"""Width and height of the picture of one parameter."""
+NEEDS = {"history": 1, "importance": 2, "slices": 1}
+"""Complete trials without which there is nothing to draw, by picture."""
 
-Draw = Callable[[optuna.Study], Any]
+SIZES = {"history": (8.0, 5.0), "importance": (8.0, 4.0)}
+EACH_SLICE = (4.0, 4.5)
+"""Inches; of slices, those of the picture of one parameter."""
 
 
 def pictures_of(
-    records: Sequence[Record], space: Mapping[str, str], direction: str
+    records: Sequence[Record], space: Mapping[str, str], direction: str, metric: str
 ) -> Iterator[tuple[str, Callable[[str], bytes | None]]]:
     """Names of pictures, and what draws each as ".svg" or ".png".
 
     It returns None where there are too few trials to draw from.
     """
-    study = _study(records, space, direction)
-    for name, draw in _drawings().items():
-        yield name, partial(_drawn, study, name, draw)
-
-
-def _drawings() -> dict[str, Draw]:
     from optuna.visualization import matplotlib as plots
 
-    return {
-        "history": plots.plot_optimization_history,
-        "importance": plots.plot_param_importances,
-        "slices": plots.plot_slice,
+    quiet()
+    study = _study(records, space, direction)
+    done = sum(record.state == COMPLETE for record in records)
+    drawings = {
+        "history": partial(plots.plot_optimization_history, target_name=metric),
+        "importance": partial(plots.plot_param_importances, target_name=metric),
+        "slices": partial(plots.plot_slice, target_name=metric),
     }
+    for name, draw in drawings.items():
+        yield name, partial(_drawn, name, draw, study, done < NEEDS[name])
 
 
 def _study(
@@ -61,7 +62,16 @@ def _study(
     return study
 
 
-def _drawn(study: optuna.Study, name: str, draw: Draw, kind: str) -> bytes | None:
+def _drawn(
+    name: str,
+    draw: Callable[[optuna.Study], Any],
+    study: optuna.Study,
+    too_few: bool,
+    kind: str,
+) -> bytes | None:
+    """The bytes of a picture; None where there is nothing to see."""
+    if too_few:
+        return None
     from matplotlib import pyplot, rc_context
 
     picture = io.BytesIO()
@@ -69,21 +79,29 @@ def _drawn(study: optuna.Study, name: str, draw: Draw, kind: str) -> bytes | Non
         warnings.simplefilter("ignore")
         pyplot.switch_backend("agg")
         try:
-            figure = _figure(draw(study))
-        except (ValueError, RuntimeError):  # too few trials, or all of them alike
+            axes = draw(study)
+        except (ValueError, RuntimeError, ArithmeticError):  # all trials are alike
             return None
         finally:
             pyplot.close("all")
-        many = len(figure.axes) - 1
-        each, height = EACH_SLICE
-        figure.set_size_inches(INCHES.get(name, (each * max(2, many), height)))
-        figure.set_layout_engine("constrained")
+        figure = _laid_out(axes, name)
         metadata = {"Date": None} if kind == ".svg" else {"Software": None}
         figure.savefig(picture, format=kind[1:], dpi=150, metadata=metadata)
     return picture.getvalue()
 
 
-def _figure(axes: Any) -> Any:
-    """The figure of what optuna has drawn: one panel, or several in a row."""
+def _laid_out(axes: Any, name: str) -> Any:
+    """The figure of what optuna has drawn, in a size that fits what is in it."""
+    from matplotlib.ticker import NullFormatter
+
     first = axes if hasattr(axes, "get_figure") else axes.flat[0]
-    return first.get_figure()
+    figure = first.get_figure()
+    width, height = EACH_SLICE
+    panels = [panel for panel in figure.axes if panel.get_xlabel()]
+    size = SIZES.get(name, (width * max(2, len(panels)), height))
+    for panel in panels:
+        if panel.get_xscale() == "log":  # or the ticks between powers would overlap
+            panel.xaxis.set_minor_formatter(NullFormatter())
+    figure.set_size_inches(size)
+    figure.set_layout_engine("constrained")
+    return figure

@@ -23,7 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from slangmod.errors import SettingsError
-from slangmod.search.grammar import MOST, Choice, Dimension, Interval
+from slangmod.search.dimensions import MOST, Choice, Dimension, Interval
 from slangmod.search.shares import discrete, share_of, value_of
 from slangmod.search.space import Space
 from slangmod.settings.literals import literal

@@ -3,7 +3,7 @@
 from math import exp, log
 from typing import Any
 
-from slangmod.search.grammar import Dimension, Interval
+from slangmod.search.dimensions import Dimension, Interval
 
 
 def value_of(dimension: Dimension, share: float) -> Any:

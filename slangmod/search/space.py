@@ -6,13 +6,8 @@ from itertools import islice, product
 from typing import Any
 
 from slangmod.errors import SettingsError
-from slangmod.search.grammar import (
-    Choice,
-    Dimension,
-    GrammarError,
-    parsed,
-    whole,
-)
+from slangmod.search.dimensions import Choice, Dimension, GrammarError, whole
+from slangmod.search.grammar import parsed
 from slangmod.settings.catalog import Known
 from slangmod.settings.check import checked
 from slangmod.settings.course import AtHand
@@ -30,6 +25,9 @@ Space = Mapping[str, Dimension]
 
 MOST_COMBINATIONS = 64
 """Combinations among which one is looked for that a candidate is possible with."""
+
+TRIED = "tried with it"
+"""Where a candidate comes from, in what is said of those that clash with it."""
 
 MAY_BE_SEARCHED = (
     *("seed", "threads", "deterministic", "files.tokenizer", "tokens", "data"),
@@ -168,9 +166,10 @@ def _clash(resolved: Resolved, space: Space, at_hand: AtHand) -> str:
     for values in islice(product(*ends), MOST_COMBINATIONS):
         chosen = dict(zip(space, values, strict=True))
         try:
-            settings_with(resolved, chosen, "", at_hand)
+            settings_with(resolved, chosen, TRIED, at_hand)
         except SettingsError as error:
-            reason = reason or "; ".join(error.problems)
+            problems = (one.removeprefix(f"{TRIED}: ") for one in error.problems)
+            reason = reason or "; ".join(problems)
         else:
             return ""
     return reason

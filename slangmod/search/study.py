@@ -15,7 +15,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from slangmod.errors import DataError, UserError
 from slangmod.search.proposals import Proposal, Question, distributions
 from slangmod.search.space import Space
-from slangmod.settings.literals import brief
+from slangmod.settings.literals import printable
+
+LONGEST = 200
+"""Characters of a value that is told."""
 
 ABOUT = "slangmod"
 HOME, TOKEN, REASON, SECONDS = "home", "token", "reason", "seconds"
@@ -181,23 +184,22 @@ def differences(
     name: str, then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> list[str]:
     """In what a sweep differs from the one of that name that was begun."""
-    problems = []
-    for part in sorted(now):
-        if part in ("settings", "space"):
-            old, new = then.get(part, {}), now[part]
-        else:
-            old, new = {f"sweep.{part}": then.get(part)}, {f"sweep.{part}": now[part]}
-        problems += [
-            f"{key}: is now {_brief(new.get(key), part)}, sweep '{name}' was begun "
-            f"with {_brief(old.get(key), part)}; leave it as it was, or give the sweep "
-            "another --name"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
-        ]
-    return problems
+    old, new = _flat(then), _flat(now)
+    return [
+        f"{key}: is now {_brief(new.get(key))}, sweep '{name}' was begun with "
+        f"{_brief(old.get(key))}; leave it as it was, or give the sweep another --name"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
 
 
-def _brief(value: Any, part: str) -> str:
-    if value is None and part == "space":
-        return "not searched"
-    return str(value) if part == "space" else brief(value)
+def _flat(about: Mapping[str, Any]) -> dict[str, str]:
+    """All that has to stay the same, as text by name."""
+    sweep = {
+        f"sweep.{part}": text for part, text in about.items() if isinstance(text, str)
+    }
+    return {**sweep, **about.get("settings", {}), **about.get("space", {})}
+
+
+def _brief(text: str | None) -> str:
+    return "something else" if text is None else printable(text)[:LONGEST]
