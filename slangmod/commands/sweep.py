@@ -196,12 +196,12 @@ def report_of(plan: "Plan", state: str, records: "tuple[Record, ...]") -> "Repor
 
 def count_of(report: "Report", at_work: int) -> str:
     """How far the sweep is, in one short line."""
-    from slangmod.commands.sweep_words import shown
+    from slangmod.commands.sweep_words import measured
 
     done = len(report.trials) - at_work
     parts = [f"{done} of {report.n_trials} trials done, {at_work} running"]
     if best := report.best():
-        parts.append(f"best {shown(best.value)} in trial {best.number}")
+        parts.append(f"best {measured(best.value)} in trial {best.number}")
     return " | ".join(parts)
 
 

@@ -38,9 +38,18 @@ def shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        digits = 4 if 0.1 <= abs(value) < 1000 else None
-        return f"{value:.5g}" if digits is None else f"{value:.{digits}f}"
+        return f"{value:.5g}"
     return printable(value) if isinstance(value, str) else literal(value)
+
+
+def measured(value: float | None) -> str:
+    """A metric with four digits behind the point, where that says enough.
+
+    >>> measured(2.1), measured(123456.7), measured(None)
+    ('2.1000', '1.2346e+05', '-')
+    """
+    is_usual = value is not None and 0.1 <= abs(value) < 1000
+    return f"{value:.4f}" if is_usual else shown(value)
 
 
 def in_words(parameters: Mapping[str, Any], names: Mapping[str, str]) -> str:
@@ -54,7 +63,7 @@ def line_of(told: Record, metric: str, names: Mapping[str, str]) -> str:
     """A line about a trial that has ended."""
     parts = [f"trial {told.number}", in_words(told.parameters, names)]
     if told.state == COMPLETE:
-        parts.append(f"{metric} {shown(told.value)}")
+        parts.append(f"{metric} {measured(told.value)}")
     else:
         parts.append(f"{told.state}: {told.reason}" if told.reason else told.state)
     if told.seconds is not None:
@@ -99,7 +108,7 @@ def table(
 
 
 def _value(record: Record) -> str:
-    return shown(record.value) if record.state == COMPLETE else record.state
+    return measured(record.value) if record.state == COMPLETE else record.state
 
 
 def _time(record: Record) -> str:

@@ -34,7 +34,7 @@ def pictures_of(
     quiet()
     study = _study(records, space, direction)
     done = sum(record.state == COMPLETE for record in records)
-    drawings = {
+    drawings: dict[str, Callable[[optuna.Study], Any]] = {
         "history": partial(plots.plot_optimization_history, target_name=metric),
         "importance": partial(plots.plot_param_importances, target_name=metric),
         "slices": partial(plots.plot_slice, target_name=metric),
@@ -86,13 +86,15 @@ def _drawn(
             pyplot.close("all")
         figure = _laid_out(axes, name)
         metadata = {"Date": None} if kind == ".svg" else {"Software": None}
-        figure.savefig(picture, format=kind[1:], dpi=150, metadata=metadata)
+        figure.savefig(
+            picture, format=kind[1:], dpi=150, metadata=metadata, bbox_inches="tight"
+        )
     return picture.getvalue()
 
 
 def _laid_out(axes: Any, name: str) -> Any:
     """The figure of what optuna has drawn, in a size that fits what is in it."""
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     first = axes if hasattr(axes, "get_figure") else axes.flat[0]
     figure = first.get_figure()
@@ -102,6 +104,7 @@ def _laid_out(axes: Any, name: str) -> Any:
     for panel in panels:
         if panel.get_xscale() == "log":  # or the ticks between powers would overlap
             panel.xaxis.set_minor_formatter(NullFormatter())
+        elif panel.get_xlabel() == "Trial":
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.set_size_inches(size)
-    figure.set_layout_engine("constrained")
     return figure

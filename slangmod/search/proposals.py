@@ -84,7 +84,8 @@ def spread(question: Question) -> Parameters:
     from scipy.stats.qmc import Sobol
 
     sequence = Sobol(len(question.space), rng=np.random.default_rng(question.seed))
-    sequence.fast_forward(len(question.history))
+    if question.history:
+        sequence.fast_forward(len(question.history))
     shares = sequence.random(1)[0]
     pairs = zip(question.space.items(), shares, strict=True)
     return {name: kept_as(value_of(one, float(share))) for (name, one), share in pairs}

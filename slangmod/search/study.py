@@ -158,16 +158,20 @@ def open_study(
     ``about`` is what has to stay the same: space, direction, metric, settings. Raises
     UserError, naming what differs, where the study was begun with something else.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        study = optuna.create_study(
+    names = optuna.get_all_study_names(storage)
+    if name not in names:  # looked up first: an attempt to create it leaves a trace
+        optuna.create_study(
             storage=storage,
             study_name=name,
             direction=about["direction"],
             load_if_exists=True,
-            sampler=RandomSampler(0),  # proposals are made elsewhere
-            pruner=pruner or NopPruner(),
         )
+    study = optuna.load_study(
+        storage=storage,
+        study_name=name,
+        sampler=RandomSampler(0),  # proposals are made elsewhere
+        pruner=pruner or NopPruner(),
+    )
     then = study.user_attrs.get(ABOUT)
     if then is None and study.get_trials(deepcopy=False):
         raise DataError(
