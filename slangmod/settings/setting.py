@@ -12,7 +12,7 @@ from slangmod.settings.free import FreeTable
 # The description of a pattern says in words what it asks for: errors and help show it.
 Duration = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]$", description='a number and its unit s, m, h or d, such as "90s" or "2h"')]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description='1 to 64 letters, digits, ".", "_" and "-"')]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}(/trial-[0-9]{3,9})?$", description='1 to 64 letters, digits, ".", "_" and "-"; of a trial SWEEP/trial-NNN')]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}(/trial-[0-9]{3,9})?$", description='1 to 64 letters, digits, ".", "_" and "-"')]
 Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|mps|xpu)(:[0-9]{1,3})?)$", description='a device of torch, such as "cpu", "cuda" or "cuda:1"')]
 Span = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? *(%|epochs?|[kMG]? *tokens)$", description='a text such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]
 LongSpan = Annotated[str, Field(pattern=r"^(0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?|0+\.[0-9]{0,5}[1-9]0*) *(%|epochs?|[kMG]? *tokens)$", description='a text for more than nothing, such as "5%" (of the planned training), "2 epochs" or "1M tokens"')]

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from slangmod.errors import RunBusyError, UserError
-from slangmod.runs.directory import RunDir, new_name, runs_of
+from slangmod.runs.directory import RunDir, new_name, runs_of, trials_of
 
 
 def begun(workdir, name):
@@ -183,3 +183,29 @@ def test_looking_at_a_lock_does_not_take_it(tmp_path):
         assert not run.in_use()
     with run.lock():
         pass
+
+
+def test_a_trial_is_a_run_in_the_folder_of_its_sweep(tmp_path):
+    trial = RunDir.of(tmp_path, "lr/trial-007")
+    assert trial.root == tmp_path / "runs/lr/trial-007"
+    assert trial.name == RunDir(trial.root).name == "lr/trial-007"
+    assert RunDir.of(tmp_path, "trial-007").name == "trial-007"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lr/other", "lr/trial-7", "lr/trial-007/x", "../trial-007", "runs/trial-007"],
+)
+def test_nothing_else_lies_in_the_folder_of_a_sweep(tmp_path, name):
+    with pytest.raises(UserError):
+        RunDir.of(tmp_path, name)
+
+
+def test_trials_are_found_by_their_sweep_in_their_order(tmp_path, make_run):
+    for number in (1000, 2, 10):
+        make_run(f"lr/trial-{number:03d}")
+    make_run("first")
+    names = [run.name for run in trials_of(tmp_path, "lr")]
+    assert names == ["lr/trial-002", "lr/trial-010", "lr/trial-1000"]
+    assert [run.name for run in runs_of(tmp_path)] == ["first"]
+    assert trials_of(tmp_path, "first") == ()
