@@ -101,7 +101,7 @@ def begun(plan: "Plan") -> Iterator[Signals]:
     finally:
         logger.removeHandler(log)
         log.close()
-        if made and not any(plan.folder.glob("study.journal")):
+        if made and read_mark(plan.folder) is None:
             for leftover in plan.folder.glob("sweep.*"):
                 leftover.unlink()
             plan.folder.rmdir()
@@ -197,8 +197,9 @@ def report_of(plan: "Plan", state: str, records: "tuple[Record, ...]") -> "Repor
 def count_of(report: "Report", at_work: int) -> str:
     """How far the sweep is, in one short line."""
     from slangmod.commands.sweep_words import measured
+    from slangmod.search.study import RUNNING
 
-    done = len(report.trials) - at_work
+    done = sum(trial.state != RUNNING for trial in report.trials)
     parts = [f"{done} of {report.n_trials} trials done, {at_work} running"]
     if best := report.best():
         parts.append(f"best {measured(best.value)} in trial {best.number}")

@@ -82,7 +82,9 @@ class Plan:
         workers = self.settings.sweep.workers
         if workers == 1 or self.settings.threads is not None:
             return None
-        return max(1, len(os.sched_getaffinity(0)) // workers)
+        can_tell = hasattr(os, "sched_getaffinity")
+        cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
+        return max(1, cores // workers)
 
 
 def make_plan(resolved: Resolved, name: str) -> Plan:

@@ -310,6 +310,14 @@ def test_a_signal_stops_trials_that_can_go_on(work, number, code):
     assert not RunDir.of(".", "s/trial-000").in_use()
 
 
+def test_a_database_keeps_the_study_of_a_sweep(work):
+    words = ("--sweep.storage", "sqlite:///study.db", "--sweep.n_trials", "1")
+    assert search("--name", "s", *words) == 0
+    assert search("--name", "s", *words[:2], "--sweep.n_trials", "2") == 0
+    assert len(report()["trial"]) == 2
+    assert not Path("runs/s/study.journal").exists()
+
+
 def test_a_sweep_that_is_at_work_is_in_use(work, capsys):
     process = started(ticks=60)
     begun()

@@ -1,19 +1,8 @@
-import os
 import signal
-import subprocess
 import sys
 import time
 
-from slangmod.search.leash import LEASH
 from slangmod.search.processes import Process, ending
-
-LEASHED = """
-import os, sys, time
-from slangmod.search.leash import put_on
-put_on(os.environ)
-print("ready", flush=True)
-time.sleep(60)
-"""
 
 
 def ended(process):
@@ -56,16 +45,3 @@ def test_how_a_silent_process_ended_is_told():
     assert ending(1) == "ended with exit code 1"
     assert ending(-9) == "killed by SIGKILL, perhaps for want of memory"
     assert ending(-11) == "killed by SIGSEGV"
-
-
-def test_a_process_on_a_leash_ends_when_nobody_holds_the_other_end():
-    process = subprocess.Popen(
-        [sys.executable, "-c", LEASHED],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, LEASH: "1"},
-    )
-    assert process.stdout.readline() == b"ready\n"
-    process.stdin.close()
-    assert process.wait(timeout=30) == -signal.SIGTERM
-    process.stdout.close()

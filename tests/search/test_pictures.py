@@ -1,0 +1,27 @@
+from slangmod.search.pictures import pictures_of
+from slangmod.search.study import COMPLETE, FAILED, Record
+
+SPACE = {"model.dropout": "interval(0.0, 0.5)", "model.norm_cls": "choice(layer, rms)"}
+
+
+def trial(number, state=COMPLETE):
+    parameters = {"model.dropout": number / 10, "model.norm_cls": "rms"}
+    return Record(number, state, parameters, 1.0 if state == COMPLETE else None)
+
+
+def drawn(records):
+    pictures = pictures_of(records, SPACE, "minimize", "test_loss")
+    return {name: draw(".svg") for name, draw in pictures}
+
+
+def test_without_complete_trials_there_is_nothing_to_draw():
+    assert drawn([trial(0, FAILED)]) == dict.fromkeys(
+        ("history", "importance", "slices")
+    )
+
+
+def test_of_one_trial_or_of_equal_ones_something_is_drawn():
+    for records in ([trial(0)], [trial(0, FAILED), trial(1), trial(2), trial(3)]):
+        pictures = drawn(records)
+        for name in ("history", "slices"):
+            assert pictures[name].startswith(b"<?xml")
