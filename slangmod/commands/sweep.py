@@ -111,6 +111,7 @@ def searched(
     plan: "Plan", program: Sequence[str], signals: Signals
 ) -> tuple[str, "Report"]:
     """Go on with the study until it ends or is stopped; -> how it ended, all trials."""
+    from slangmod.commands.sweep_plan import warnings_of
     from slangmod.commands.sweep_report import write_report
     from slangmod.commands.sweeping import Course
     from slangmod.commands.trials import Launcher, visible_devices
@@ -118,6 +119,8 @@ def searched(
     home, study = open_own(plan)
     signals.arm()
     LOG.info("sweep '%s' in %s", plan.name, plan.folder)
+    for warning in warnings_of(plan):
+        LOG.warning("%s", warning)
     environment = dict(os.environ)
     devices = visible_devices(plan.settings, environment)
     launcher = Launcher(plan, program, environment, devices)
@@ -187,7 +190,7 @@ def report_of(plan: "Plan", state: str, records: "tuple[Record, ...]") -> "Repor
         state,
         options.direction,
         options.metric,
-        options.n_trials,
+        plan.total,
         fingerprint(plan),
         described(plan.space),
         records,

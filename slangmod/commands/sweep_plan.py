@@ -11,7 +11,13 @@ from slangmod.commands.at_hand import data_at_hand
 from slangmod.data.shards import check_fresh
 from slangmod.errors import SettingsError, UserError
 from slangmod.runs.directory import RunDir
-from slangmod.search.space import Space, described, open_space, settings_with
+from slangmod.search.space import (
+    Space,
+    combinations,
+    described,
+    open_space,
+    settings_with,
+)
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.literals import literal
 from slangmod.settings.paths import RUNS, corpus_folder, tokenizer_path
@@ -68,6 +74,14 @@ class Plan:
     def folder(self) -> Path:
         """Where the sweep and its trials live."""
         return RunDir.of(self.settings.workdir, self.name).root.absolute()
+
+    @property
+    def total(self) -> int:
+        """How many trials there are to be; of a grid, no more than it has."""
+        sweep = self.settings.sweep
+        if sweep.sampler != "grid":
+            return sweep.n_trials
+        return min(sweep.n_trials, combinations(self.space))
 
     def trial(self, number: int) -> RunDir:
         """The run of a trial."""
@@ -178,3 +192,20 @@ def guessing_loss(settings: Settings) -> float:
     """The loss of any token being as likely as any other, in nats per token."""
     data = data_at_hand(settings) if tokenizer_path(settings).is_file() else None
     return math.log(data.vocab if data else settings.tokens.vocab)
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """What may not be meant, though it is possible."""
+    warnings, sweep = [], plan.settings.sweep
+    per_token = (TEST_LOSS, "outcome.best_test_loss", "validation.loss")
+    if plan.makes_data and sweep.metric in per_token:
+        warnings.append(
+            f'sweep.metric = "{sweep.metric}": cannot be compared between tokenizers; '
+            'sweep.metric = "validation.bits_per_byte" can'
+        )
+    if sweep.sampler == "grid" and (whole := combinations(plan.space)) > sweep.n_trials:
+        warnings.append(
+            f"sweep.n_trials = {sweep.n_trials}: the grid has {whole} combinations; "
+            f"the last {whole - sweep.n_trials} are left out"
+        )
+    return warnings

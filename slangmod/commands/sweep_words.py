@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import Any
 
 from slangmod.runs.wording import short_time
 from slangmod.search.study import COMPLETE, FAILED, PRUNED, RUNNING, Record
 from slangmod.settings.literals import literal, printable
+
+LONGEST = 100
+"""Characters of a reason in a line; the table has all of it."""
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
@@ -65,7 +68,8 @@ def line_of(told: Record, metric: str, names: Mapping[str, str]) -> str:
     if told.state == COMPLETE:
         parts.append(f"{metric} {measured(told.value)}")
     else:
-        parts.append(f"{told.state}: {told.reason}" if told.reason else told.state)
+        reason = shorten(told.reason, LONGEST, placeholder=" ...")
+        parts.append(f"{told.state}: {reason}" if reason else told.state)
     if told.seconds is not None:
         parts.append(short_time(told.seconds))
     return " | ".join(parts)

@@ -60,7 +60,7 @@ class Course:
         while not self.requested():
             self.fill()
             if not (self.running or self.waiting):
-                missing = self.launcher.plan.settings.sweep.n_trials - self.count()
+                missing = self.launcher.plan.total - self.count()
                 return TIMED_OUT if missing > 0 and not self.exhausted else ENDED
             self.look()
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -167,7 +167,7 @@ class Course:
             "%s | %d of %d",
             line_of(told, sweep.metric, self.names()),
             sum(record.state != RUNNING for record in records),
-            sweep.n_trials,
+            self.launcher.plan.total,
         )
         self.changed(records, len(self.running))
 

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from slangmod.errors import SettingsError
 from slangmod.search.dimensions import MOST, Choice, Dimension, Interval
 from slangmod.search.shares import discrete, share_of, value_of
-from slangmod.search.space import Space
+from slangmod.search.space import Space, combinations
 from slangmod.settings.literals import literal
 
 Parameters = dict[str, Any]
@@ -152,21 +152,13 @@ def check_sampler(sampler: str, space: Space) -> None:
             for name, one in space.items()
             if one.count is None
         ]
-        if not problems and size_of_grid(space) > MOST:
+        if not problems and combinations(space) > MOST:
             problems.append(
-                f'sweep.sampler = "grid": there are {size_of_grid(space)} combinations '
+                f'sweep.sampler = "grid": there are {combinations(space)} combinations '
                 f"of more than {MOST}; search through less"
             )
     if problems:
         raise SettingsError(*problems)
-
-
-def size_of_grid(space: Space) -> int:
-    """How many combinations there are, where all have steps."""
-    count = 1
-    for one in space.values():
-        count *= one.count or 1
-    return count
 
 
 def numeric(space: Space) -> dict[str, Interval]:

@@ -1,5 +1,6 @@
 """The space of a sweep: settings and what is tried for each, all of it possible."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -173,6 +174,11 @@ def _clash(resolved: Resolved, space: Space, at_hand: AtHand) -> str:
         else:
             return ""
     return reason
+
+
+def combinations(space: Space) -> int:
+    """How many combinations there are, where all intervals have steps."""
+    return math.prod(one.count or 1 for one in space.values())
 
 
 def described(space: Space) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 import tomli
 
 from slangmod import cli
-from slangmod.commands import sweep, sweep_report
+from slangmod.commands import sweep, sweep_report, sweeping
 from slangmod.commands.existing import chosen_run
 from slangmod.commands.sweep import need_libraries
 from slangmod.errors import DataError, UserError
@@ -58,6 +58,7 @@ def work(tmp_path, encoded_bytes, monkeypatch):
     program = (sys.executable, str(HERE / "fake_trial.py"))
     monkeypatch.setattr(sweep, "PROGRAM", program)
     monkeypatch.setattr(sweep_report, "draw", lambda *_: [])
+    monkeypatch.setattr(sweeping, "SECONDS_BETWEEN_LOOKS", 0.01)
     return tmp_path
 
 
@@ -148,6 +149,14 @@ def test_a_failing_trial_is_told_and_the_sweep_goes_on(work):
     }
 
 
+def test_what_may_not_be_meant_is_warned_of(work, caplog):
+    words = ("--sweep.sampler", "grid", "--train.learning_rate", "choice(0.1)")
+    tokens = ("--tokens.vocab", "choice(300, 400)", "--sweep.n_trials", "1")
+    assert search("--name", "s", *words, *tokens) == 0
+    assert "cannot be compared between tokenizers" in caplog.text
+    assert "the grid has 2 combinations; the last 1 are left out" in caplog.text
+
+
 def test_a_killed_trial_fails_with_the_signal_as_its_reason(work):
     words = ("--extra.end", "choice(killed)", "--sweep.n_trials", "1")
     assert search("--name", "s", *words) == 1
@@ -166,6 +175,7 @@ def test_a_grid_ends_when_all_has_been_tried(work):
     words = ("--train.learning_rate", "choice(0.1, 0.01, 0.001)")
     assert search("--name", "s", "--sweep.sampler", "grid", *words) == 0
     assert rates() == [0.1, 0.01, 0.001]
+    assert report()["sweep"]["n_trials"] == 3
     assert report()["sweep"]["state"] == "ended"
 
 

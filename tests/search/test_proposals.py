@@ -11,8 +11,8 @@ from slangmod.search.proposals import (
     check_sampler,
     chosen,
     distributions,
-    size_of_grid,
 )
+from slangmod.search.space import combinations
 from slangmod.settings.watching import Sweep
 
 STEPS = {
@@ -69,7 +69,7 @@ def test_every_proposal_lies_in_the_space(sampler):
 
 def test_a_grid_tries_every_combination_once_and_ends():
     found, _ = trials(STEPS, "grid", 10)
-    assert size_of_grid(STEPS) == len(found) == 6
+    assert combinations(STEPS) == len(found) == 6
     pairs = [(one["train.batch_size"], one["train.power"]) for one in found]
     assert pairs == [(b, p) for b in (32, 64) for p in (0.5, 0.6, 0.7)]
 
