@@ -26,6 +26,8 @@ from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, among
 from slangmod.settings.values import values_of
+from slangmod.text.corpus import corpus_digests
+from slangmod.text.documents import SPLITS
 from slangmod.text.provenance import is_ours
 
 TEST_LOSS = "test_loss"
@@ -45,6 +47,9 @@ MAY_DIFFER = (
     *("checkpoint", "data.device"),
 )
 """Settings that a sweep may go on with other values of: its trials stay comparable."""
+
+LEARNT_FROM = "sha256 of the data"
+"""Name of what is neither setting nor searched, and has to stay the same."""
 
 MAKES_DATA = ("tokens", "files")
 """Sections whose search means that trials have tokenizers and encodings of their own.
@@ -120,9 +125,19 @@ def make_plan(resolved: Resolved, name: str) -> Plan:
         problems += wrong_data(settings, space)
     if problems:
         raise UserError(*problems)
+    about = what_stays(settings, space)
+    about["settings"][LEARNT_FROM] = learnt_from(settings, makes_data)
+    return Plan(name, resolved, space, about, makes_data)
+
+
+def learnt_from(settings: Settings, makes_data: bool) -> str:
+    """The sha256 of the corpus, where trials encode it themselves, or of its encodings.
+
+    Raises DataError where that is missing or stale.
+    """
     if not makes_data:
-        check_fresh(settings)
-    return Plan(name, resolved, space, what_stays(settings, space), makes_data)
+        return check_fresh(settings).fingerprint()
+    return section_hash(corpus_digests(corpus_folder(settings), SPLITS))
 
 
 def what_stays(settings: Settings, space: Space) -> dict[str, Any]:

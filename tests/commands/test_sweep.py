@@ -133,6 +133,19 @@ def test_a_changed_space_is_refused_and_named(work, capsys):
     assert Path("runs/s/study.journal").read_bytes() == before
 
 
+def test_other_data_are_refused(work, capsys):
+    assert search("--name", "s", "--sweep.n_trials", "1") == 0
+    Path("raw").mkdir()
+    for name in ("train", "test", "validation"):
+        Path("raw", f"{name}.txt").write_text("another text " * 40)
+    for path in work.glob("[cet]*-*"):
+        path.unlink()
+    Path("corpus").unlink()
+    assert cli.main(["clean", "tokenize", "encode", "--toml", "config.toml"]) == 0
+    assert search("--name", "s") == 2
+    assert "sha256 of the data: is now" in capsys.readouterr().err
+
+
 def test_a_failing_trial_is_told_and_the_sweep_goes_on(work):
     words = ("--sweep.sampler", "grid", "--train.learning_rate", "choice(0.1, 0.01)")
     assert (
