@@ -18,6 +18,9 @@ from slangmod.runs.directory import RunDir, runs_of, trials_of
 from slangmod.settings import Settings
 
 HERE = Path(__file__).parent
+ENDED = 6
+"""What optuna's journals call the end of a trial."""
+
 CONFIG = """\
 progress = false
 [files]
@@ -372,9 +375,10 @@ def test_ten_kills_with_two_workers_lose_and_duplicate_nothing(work):
         assert ticks == [str(one) for one in range(1, 41)]
         assert not (folder / "twice.txt").exists()
     assert len(list(Path("runs/s").glob("trial-*"))) == 8
-    log = Path("runs/s/sweep.log").read_text()
-    for number in range(8):
-        assert log.count(f"trial {number} | ") == 1
+    journal = Path("runs/s/study.journal").read_text().splitlines()
+    told = [json.loads(line) for line in journal]
+    ended = [one["trial_id"] for one in told if one["op_code"] == ENDED]
+    assert sorted(ended) == list(range(8))
 
 
 @pytest.mark.slow
