@@ -43,6 +43,12 @@ GENERAL = (
 )
 """Top-level settings, which concern every action that makes something."""
 
+LEARNING = (
+    *("train", "optimizer", "data", "model", "checkpoint"),
+    *("files.tokenizer", "tokens"),
+)
+"""Settings, or sections of them, that say how a run learns."""
+
 WHICH_RUN = (
     "workdir",
     "name",
