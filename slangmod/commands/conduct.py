@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import Recording
-from slangmod.commands.sampling import with_samples
+from slangmod.commands.sampling import samplers
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -37,6 +38,7 @@ from slangmod.training.checkpoint import (
     save_checkpoint,
 )
 from slangmod.training.evaluate import Evaluator, Score
+from slangmod.training.events import all_of
 from slangmod.training.limits import Outcome
 from slangmod.training.memory import peak_memory
 from slangmod.training.state import TrainState
@@ -103,6 +105,8 @@ class Conductor:
     def train(self) -> Outcome:
         """Train, stage by stage, until a limit, or a signal: that is StoppedError."""
         session, objective = self.session, self.objective
+        recording = self.recording
+        memory = MemoryWatch(recording.memory, session.state, session.device)
         while True:
             if session.settings.stage:
                 LOG.info(stage_line(session.leg, session.legs, session.settings))
@@ -111,7 +115,7 @@ class Conductor:
                 objective,
                 save=self.save,
                 signals=self.signals,
-                tell=with_samples(session, self.recording),
+                tell=all_of(recording, memory, *samplers(session, recording.samples)),
             )
             outcome = trainer.fit(session.state, session.train, session.test)
             if outcome.reason == "interrupted":

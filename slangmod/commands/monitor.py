@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from slangmod.errors import UserError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.live import page_server
 from slangmod.runs.overview import RUNNING, Overview, overview
+from slangmod.runs.series import last_row
 from slangmod.runs.server import PageServer
 from slangmod.runs.wording import short_count
 from slangmod.settings.literals import printable
@@ -26,6 +28,7 @@ WAYS = ("plot", "gnuplot", "web")
 """Flags that say where curves go, instead of onto the terminal."""
 
 SECONDS_BETWEEN_LOOKS = 1.0
+GIBI = 2**30
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 """What a terminal takes as orders."""
 
@@ -91,11 +94,14 @@ def port_of(call: Call) -> int:
 
 def headlines(runs: tuple[RunDir, ...]) -> str:
     """A line about each run."""
-    return "".join(f"{headline(overview(run))}\n" for run in runs)
+    return "".join(f"{headline(overview(run), last_row(run.memory))}\n" for run in runs)
 
 
-def headline(about: Overview) -> str:
-    """Name, state and newest numbers of a run in one line."""
+def headline(about: Overview, memory: Mapping[str, float]) -> str:
+    """Name, state and newest numbers of a run in one line.
+
+    ``memory``: the last row of memory.csv, empty where there is none.
+    """
     row = about.progress
     parts = [about.name, state_in_words(about)]
     for column, text in (
@@ -110,6 +116,12 @@ def headline(about: Overview) -> str:
             parts.append(text.format(row[column]))
     if "tokens_per_second" in row:
         parts.append(f"{short_count(row['tokens_per_second'])} tokens/s")
+    for column, text in (
+        ("resident_bytes", "memory {:.2f} GiB"),
+        ("device_bytes", "on the GPU {:.2f} GiB"),
+    ):
+        if column in memory:
+            parts.append(text.format(memory[column] / GIBI))
     return " | ".join(parts)
 
 

@@ -11,7 +11,7 @@ from slangmod.commands.staging import stage_columns
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.progress import LogLines, open_progress
-from slangmod.runs.recorders import EpochsCsv, StepsCsv
+from slangmod.runs.recorders import EpochsCsv, MemoryCsv, StepsCsv
 from slangmod.runs.samples import SamplesFile
 from slangmod.runs.trackers import open_tracking
 from slangmod.runs.tracking import Tracking
@@ -52,6 +52,7 @@ class Recording:
             StepsCsv(run.steps, more=step_columns),
             EpochsCsv(run.epochs, more=epoch_columns),
         )
+        self.memory = MemoryCsv(run.memory)
         self.samples = SamplesFile(run.samples)
         self._progress = open_progress(show_bar, sys.stderr)
         self._tracking = tracking
@@ -71,6 +72,7 @@ class Recording:
         self._progress.close()
         for table in self._tables:
             table.close()
+        self.memory.close()
         self.samples.close()
         self._tracking.close(error)
 
@@ -84,12 +86,14 @@ class Recording:
         steps, epochs = self._tables
         steps.cut_after(counters.logged_batch)
         epochs.cut_after(counters.evaluated_step)
+        self.memory.cut_after(counters.batch)
         self.samples.cut_after(counters.step)
 
     def sync(self) -> None:
         """Make durable what has been recorded; belongs before each checkpoint."""
         for table in self._tables:
             table.sync()
+        self.memory.sync()
         self.samples.sync()
         self._log.sync()
 

@@ -6,7 +6,6 @@ gradient is touched, and the model is back in training mode when the step ends.
 
 import logging
 
-from slangmod.commands.recording import Recording
 from slangmod.commands.session import Session
 from slangmod.data.order import mix
 from slangmod.generation.generate import seeded_generator
@@ -24,18 +23,10 @@ CHANCE_OF_SAMPLES = 5
 """Tells the seeds of samples from those that are stirred for other purposes."""
 
 
-def with_samples(session: Session, recording: Recording) -> Callback:
-    """``recording`` itself, and after it a writer of samples where they are wanted."""
+def samplers(session: Session, file: SamplesFile) -> tuple[Callback, ...]:
+    """The writer of samples, where they are wanted."""
     every = session.settings.samples.every
-    if every is None:
-        return recording
-    sampler = Sampler(session, recording.samples, every)
-
-    def tell(event: Event) -> None:
-        recording(event)
-        sampler(event)
-
-    return tell
+    return () if every is None else (Sampler(session, file, every),)
 
 
 class Sampler:

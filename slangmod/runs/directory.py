@@ -79,6 +79,11 @@ class RunDir:
         return self.root / "epochs.csv"
 
     @property
+    def memory(self) -> Path:
+        """How much memory it took while it trained, every few seconds."""
+        return self.root / "memory.csv"
+
+    @property
     def samples(self) -> Path:
         """Text that the model wrote as it learnt, a line of JSON each."""
         return self.root / "samples.jsonl"

@@ -15,6 +15,7 @@ import numpy as np
 from slangmod.runs.curves import Numbers, seconds_of
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import overview
+from slangmod.runs.recorders import MEMORY_COLUMNS
 from slangmod.runs.samples import SamplesReader
 from slangmod.runs.series import Series
 
@@ -45,6 +46,7 @@ class Points:
         self.run = run
         self._every = record_frequency
         self._steps, self._tests = Series(run.steps, None), Series(run.epochs, None)
+        self._memory = Series(run.memory, MEMORY_COLUMNS)
         self._samples = SamplesReader(run.samples)
         self._lock = threading.Lock()
 
@@ -57,13 +59,16 @@ class Points:
         glance.
         """
         with self._lock:
-            for source in (self._steps, self._tests, self._samples):
+            # Memory after steps: it is measured before they are told.
+            sources = self._steps, self._tests, self._samples, self._memory
+            for source in sources:
                 source.refresh()
             stride = stride_of(len(self._steps), self._every)
-            version = f"{self._beginnings()}.{stride}"
+            rows = with_memory(with_seconds(self._steps.columns), self._memory)
+            beginnings = sum(source.beginnings for source in sources)
+            version = f"{beginnings}.{stride}.{len(rows)}"
             if have.version != version:
                 have = Have()
-            rows = with_seconds(self._steps.columns)
             whole = len(self._steps) // stride
             tests = {name: np.array(of) for name, of in self._tests.columns.items()}
             samples = self._samples.samples[have.samples :]
@@ -87,10 +92,6 @@ class Points:
             },
         }
 
-    def _beginnings(self) -> int:
-        sources = (self._steps, self._tests, self._samples)
-        return sum(source.beginnings for source in sources)
-
 
 def stride_of(rows: int, record_frequency: int) -> int:
     """Rows that one point stands for.
@@ -111,6 +112,19 @@ def with_seconds(columns: Mapping[str, Any]) -> dict[str, Numbers]:
     rows = {name: np.array(of, dtype=float) for name, of in columns.items()}
     if "tokens" in columns and "tokens_per_second" in columns:
         rows["seconds"] = seconds_of(columns["tokens"], columns["tokens_per_second"])
+    return rows
+
+
+def with_memory(rows: dict[str, Numbers], memory: Series) -> dict[str, Numbers]:
+    """``rows`` of steps.csv, each with the memory that was measured last by then.
+
+    Without columns of memory where none was measured; nan before the first time.
+    """
+    if not len(memory) or "batch" not in rows:
+        return rows
+    last = np.searchsorted(np.array(memory["batch"]), rows["batch"], side="right") - 1
+    for name in ("resident_bytes", "device_bytes"):
+        rows[name] = np.where(last < 0, math.nan, np.array(memory[name])[last])
     return rows
 
 

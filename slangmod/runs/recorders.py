@@ -1,6 +1,6 @@
-"""The tables of a run, steps.csv and epochs.csv, written row by row.
+"""The tables of a run, steps.csv, epochs.csv and memory.csv, written row by row.
 
-Each row is with the operating system when the callback returns, and on disk at the
+Each row is with the operating system when the call returns, and on disk at the
 next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
 ``float(text)`` gives back the very number. The headers are the public contract.
 """
@@ -8,6 +8,7 @@ next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from slangmod.files import cut
@@ -39,10 +40,25 @@ AVERAGE_COLUMNS = ("ema_test_loss",)
 """Of epochs.csv besides, where a moving average of the weights is evaluated, too."""
 STAGE_COLUMNS = ("stage",)
 """The last of both tables, where a run has stages."""
+MEMORY_COLUMNS = ("step", "batch", "resident_bytes", "device_bytes")
 
 
-class EventCsv:
-    """A callback that appends each event of one ``kind`` as a row.
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """One row of memory.csv."""
+
+    step: int
+    """Optimizer steps done."""
+    batch: int
+    """Mini-batches done."""
+    resident_bytes: int
+    """Of the process."""
+    device_bytes: int | None
+    """Of its tensors on the GPU; None where it does not train there."""
+
+
+class Table:
+    """Appends rows, whose cells are attributes of what ``add`` is given.
 
     A file that is there is carried on, a torn last row dropped; one with another
     header is moved aside to NAME.old. ``counter`` is the column by which ``cut_after``
@@ -52,26 +68,21 @@ class EventCsv:
     def __init__(
         self,
         path: Path,
-        kind: type[Event],
         columns: tuple[str, ...],
         counter: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self.path = path
-        self._kind = kind
         self._columns = columns
         self._counter = columns.index(counter)
         self._lines = Lines(path, clock)
         if not self._carried_on():
             self._lines.add(",".join(columns))
 
-    def __call__(self, event: Event) -> None:
-        """Append ``event`` if it is of this table's kind."""
-        if isinstance(event, self._kind):
-            row = (getattr(event, column) for column in self._columns)
-            self._lines.add(
-                ",".join("" if cell is None else repr(cell) for cell in row)
-            )
+    def add(self, source: object) -> None:
+        """Append the row of ``source``."""
+        row = (getattr(source, column) for column in self._columns)
+        self._lines.add(",".join("" if cell is None else repr(cell) for cell in row))
 
     def cut_after(self, count: int) -> None:
         """Drop the rows whose counter is above ``count``: a resumed run redoes them."""
@@ -127,6 +138,26 @@ class EventCsv:
         return count is None or done <= count
 
 
+class EventCsv(Table):
+    """A callback that appends each event of one ``kind`` as a row."""
+
+    def __init__(
+        self,
+        path: Path,
+        kind: type[Event],
+        columns: tuple[str, ...],
+        counter: str,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(path, columns, counter, clock)
+        self._kind = kind
+
+    def __call__(self, event: Event) -> None:
+        """Append ``event`` if it is of this table's kind."""
+        if isinstance(event, self._kind):
+            self.add(event)
+
+
 class StepsCsv(EventCsv):
     """steps.csv, with ``more`` columns at its end; ``cut_after`` takes mini-batches."""
 
@@ -149,3 +180,10 @@ class EpochsCsv(EventCsv):
         more: tuple[str, ...] = (),
     ) -> None:
         super().__init__(path, EpochDone, (*EPOCH_COLUMNS, *more), "step", clock)
+
+
+class MemoryCsv(Table):
+    """memory.csv, of which each row is a ``MemoryUse``; goes by mini-batches."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, MEMORY_COLUMNS, "batch", clock)

@@ -86,6 +86,16 @@ Event = StepDone | EpochDone | TrainingDone | Progress
 Callback = Callable[[Event], None]
 
 
+def all_of(*callbacks: Callback) -> Callback:
+    """A callback that tells each of ``callbacks``, in their order."""
+
+    def tell(event: Event) -> None:
+        for callback in callbacks:
+            callback(event)
+
+    return tell
+
+
 def perplexity(loss: float) -> float:
     """``exp(loss)``, infinite where that is too large for a float."""
     return math.inf if loss > 700 else math.exp(loss)

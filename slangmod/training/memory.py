@@ -25,6 +25,11 @@ def resident_bytes() -> int:
     return peak_memory(torch.device("cpu")) if now is None else now
 
 
+def device_bytes(device: torch.device) -> int | None:
+    """Memory of all tensors on ``device`` now, where it is a GPU, else None."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else None
+
+
 def free_bytes(device: torch.device) -> int | None:
     """Bytes that are still to be had; None where that is not known."""
     if device.type == "cuda":

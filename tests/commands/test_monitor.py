@@ -5,6 +5,7 @@ import pytest
 
 from slangmod.cli import main
 from slangmod.commands import monitor
+from slangmod.runs.recorders import MemoryCsv, MemoryUse
 from slangmod.runs.summary import write_summary
 
 
@@ -33,6 +34,20 @@ def test_where_nobody_watches_it_draws_once(capsys, tmp_path, make_run):
     assert head.startswith("first | stopped | epoch 1 | step 60 | loss 2.0500")
     assert "41k tokens/s" in head
     assert any("training" in line for line in drawing)
+
+
+def test_the_headline_tells_memory_where_it_is_measured(capsys, tmp_path, make_run):
+    run = make_run("first")
+    words = ["monitor", "first", "--workdir", str(tmp_path)]
+    assert main(words) == 0
+    assert "memory" not in capsys.readouterr().out
+    for device, text in ((None, ""), (3 * 2**30, " | on the GPU 3.00 GiB")):
+        table = MemoryCsv(run.memory)
+        table.add(MemoryUse(60, 60, 3 * 2**29, device))
+        table.close()
+        assert main(words) == 0
+        head = capsys.readouterr().out.splitlines()[0]
+        assert head.endswith(f"tokens/s | memory 1.50 GiB{text}")
 
 
 def test_it_takes_the_newest_run_and_says_so(capsys, tmp_path, make_run):

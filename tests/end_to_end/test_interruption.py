@@ -3,14 +3,19 @@
 import csv
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli
 
 import slangmod
 from slangmod import load_settings
+from slangmod.cli import main
+from slangmod.commands import measuring
+from slangmod.errors import StoppedError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.summary import read_summary
+from slangmod.training.state import TrainState
 from slangmod.training.trainer import Trainer
 
 TRAIN = ("train", "--toml", "config.toml", "--train.max_epochs", "12")
@@ -98,6 +103,31 @@ def test_a_killed_run_resumes_to_the_same_bits(twelve) -> None:
     assert ended == -signal.SIGKILL
     twelve.done("resume", "--name", "parts")
     assert_same_outcome(twelve.folder / "runs" / "whole", parts)
+
+
+def test_a_resumed_run_measures_memory_once_all_along(encoded, monkeypatch) -> None:
+    taken = Trainer.take_step
+
+    def breaking(self: Trainer, state: TrainState, *others: Any) -> None:
+        if state.counters.step == 8:
+            raise StoppedError("killed", 75)
+        taken(self, state, *others)
+
+    monkeypatch.setattr(measuring, "BETWEEN_ROWS", 0.0)
+    monkeypatch.setattr(Trainer, "take_step", breaking)
+    monkeypatch.chdir(encoded.folder)
+    few = ("--name", "run", "--train.max_steps", "12")
+    every = ("--train.eval_freq", "100", "--checkpoint.every", "3")
+    assert main([*TRAIN, *few, *every]) == 75
+    monkeypatch.setattr(Trainer, "take_step", taken)
+    run = encoded.folder / "runs/run"
+    before = columns(run / "memory.csv")
+    assert [row[0] for row in before] == [*map(str, range(1, 9))]
+    assert main(["resume", "--name", "run"]) == 0
+    after = columns(run / "memory.csv")
+    # The last step is evaluated, too.
+    assert [row[0] for row in after] == [*map(str, range(1, 13)), "12"]
+    assert after[:6] == before[:6]
 
 
 def test_a_signal_before_the_first_checkpoint_leaves_no_run(twelve) -> None:

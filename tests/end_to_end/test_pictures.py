@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from slangmod.cli import main
+from slangmod.runs.recorders import MemoryCsv, MemoryUse
 from slangmod.runs.samples import Sample, SamplesFile
 from tests.end_to_end.browser import CHROMIUM, Browser
 
@@ -19,6 +20,7 @@ pytestmark = [
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
 DRAWN = "performance.getEntriesByName('drawn').length"
 TRACE = "document.getElementById('loss').data.find((one) => one.meta === '{}').{}"
+MEMORY = "document.getElementById('chart-memory')?.data.map(({}) => {})"
 RAW_TEXT = "document.querySelector('.text p:last-child span:last-child').textContent"
 
 
@@ -121,6 +123,41 @@ def test_stages_are_marked_where_they_begin(make_run, server, browser):
     assert browser.complaints == []
 
 
+def add_memory(run, *uses):
+    """Mini-batches done, bytes of the process and of a GPU, of each row."""
+    table = MemoryCsv(run.memory)
+    for batch, resident, device in uses:
+        table.add(MemoryUse(batch, batch, resident, device))
+    table.close()
+
+
+def test_memory_is_drawn_where_it_was_measured(make_run, server, browser):
+    first = make_run("first", steps=6, evaluations=0)
+    make_run("second", steps=6, evaluations=0)
+    with first.lock():
+        browser.open(server("first", "second"))
+        browser.wait_for(DRAWN)
+        assert browser.value(MEMORY.format("one", "one.y")) is None
+        add_memory(first, (3, 2**30, None), (6, 3 * 2**29, None))
+        browser.wait_for(MEMORY.format("one", "one.y"))
+        assert browser.value(MEMORY.format("one", "[one.name, one.x, one.y]")) == [
+            ["first, process", [*range(1, 7)], [None, None, 1, 1, 1, 1.5]]
+        ]
+        add_memory(first, (7, 2**30, 2**31))
+        with first.steps.open("a") as stream:
+            stream.write("7,1,7,4480,1.25,0.001,0.5,41000.0\n")
+        browser.wait_for(f"{MEMORY.format('one', 'one.y')}.length === 2")
+    browser.value("document.querySelector('#run-1 input').click()")
+    browser.value("document.querySelector('[value=tokens]').click()")
+    assert browser.value(
+        MEMORY.format("one", "[one.name, one.line.dash, one.x.at(-1), one.y.at(-1)]")
+    ) == [["process", "solid", 4480, 1], ["GPU", "dash", 4480, 2]]
+    card = "document.getElementById('chart-memory').parentNode"
+    caption = browser.value(f"{card}.querySelector('.caption').innerText").split()
+    assert " ".join(caption) == "Memory GiB, that on the GPU dashed"
+    assert browser.complaints == []
+
+
 def test_a_zoom_survives_what_is_new(tmp_path, make_run, server, browser):
     run = make_run("first")
     with run.lock():
@@ -167,6 +204,7 @@ def test_ten_thousand_rows_are_drawn_as_means(tmp_path, make_run, server, browse
 def test_the_report_opens_by_itself(tmp_path, make_run, browser):
     run = make_run("first")
     make_run("second")
+    add_memory(run, (1, 2**30, None))
     run.config.write_text(f"note = {json.dumps(HOSTILE)}   # {HOSTILE}\n")
     SamplesFile(run.samples).add(Sample(60, 38400, "", HOSTILE))
     assert main(["report", "first", "second", "--workdir", str(tmp_path)]) == 0
@@ -174,6 +212,7 @@ def test_the_report_opens_by_itself(tmp_path, make_run, browser):
     browser.open(page)
     browser.wait_for(DRAWN)
     assert browser.value(TRACE.format("training", "y")) == columns(run, "loss")
+    assert browser.value(MEMORY.format("one", "one.y")) == [[1] * 60]
     assert browser.value(RAW_TEXT) == HOSTILE
     assert HOSTILE in browser.value("document.querySelector('pre').textContent")
     assert browser.value("document.title") == "first, second"

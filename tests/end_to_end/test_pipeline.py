@@ -27,6 +27,7 @@ def test_a_run_folder_holds_what_the_contract_says(trained) -> None:
         "train.log",
         "steps.csv",
         "epochs.csv",
+        "memory.csv",
         "summary.toml",
         "checkpoints",
         "model",

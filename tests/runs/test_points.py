@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from slangmod.runs.points import MANY, MOST, Have, Points, stride_of
+from slangmod.runs.recorders import MemoryCsv, MemoryUse
 from slangmod.runs.samples import Sample, SamplesFile
 
 
@@ -23,6 +24,14 @@ def add_rows(run, first, last, more=""):
     with run.steps.open("a") as stream:
         for step in range(first, last + 1):
             stream.write(f"{step},1,{step},{640 * step},1.5,1e-3,0.5,41000.0{more}\n")
+
+
+def add_memory(run, *uses):
+    """Rows of memory.csv: mini-batches done, bytes of the process and of a GPU."""
+    table = MemoryCsv(run.memory)
+    for batch, resident, device in uses:
+        table.add(MemoryUse(batch, batch, resident, device))
+    table.close()
 
 
 def test_a_short_run_is_told_row_by_row(make_run):
@@ -111,6 +120,43 @@ def test_columns_that_only_some_runs_have_are_told_too(make_run):
     assert news["points"]["stage"] == [2] * 3
 
 
+def test_memory_is_told_as_it_was_measured_last_by_then(make_run):
+    run = make_run("first", steps=6, evaluations=0)
+    add_memory(run, (2, 100, None), (5, 300, 7), (7, 900, 9))
+    points = Points(run, 20).news(Have())["points"]
+    assert points["resident_bytes"] == [None, 100, 100, 100, 300, 300]
+    assert points["device_bytes"] == [None, None, None, None, 7, 7]
+
+
+def test_memory_of_a_long_run_is_the_mean_as_all_else(make_run):
+    run = make_run("first", steps=MANY + 5, evaluations=0)
+    add_memory(run, (1, 100, None), (11, 300, None))
+    points = Points(run, 20).news(Have())["points"]
+    assert points["resident_bytes"] == [200, *[300] * (MANY // 20 - 1)]
+    assert set(points["device_bytes"]) == {None}
+
+
+@pytest.mark.parametrize("file", [None, "step,batch,resident_bytes,device_bytes\n"])
+def test_of_a_run_whose_memory_was_not_measured_none_is_told(make_run, file):
+    run = make_run("first")
+    if file is not None:
+        run.memory.write_text(file)
+    news = Points(run, 20).news(Have())
+    assert "resident_bytes" not in {*news["points"], *news["tail"]}
+
+
+def test_a_page_is_told_all_anew_when_memory_is_measured_from_now_on(make_run):
+    run = make_run("first")
+    points = Points(run, 20)
+    first = points.news(Have())
+    add_memory(run, (60, 100, None))
+    add_rows(run, 61, 61)
+    news = points.news(have(first))
+    assert news["start"]["points"] == 0
+    assert {len(of) for of in news["points"].values()} == {61}
+    assert points.news(have(news))["points"]["resident_bytes"] == []
+
+
 def test_what_is_no_number_is_told_as_nothing_and_left_out_of_means(make_run):
     run = make_run("first", steps=0, evaluations=0)
     with run.steps.open("a") as stream:
@@ -128,9 +174,20 @@ def test_what_is_no_number_is_told_as_nothing_and_left_out_of_means(make_run):
 )
 def test_broken_files_are_told_as_far_as_they_go(make_run, content):
     run = make_run("first")
-    for path in (run.config, run.summary, run.steps, run.epochs, run.samples):
+    tables = run.steps, run.epochs, run.memory
+    for path in (run.config, run.summary, run.samples, *tables):
         path.write_bytes(content)
     json.dumps(Points(run, 20).news(Have()), allow_nan=False)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"1,nan,1,1\n", b"1,,1,1\n9,-3,x,\n"])
+def test_broken_tables_of_memory_leave_the_rest_as_it_is(make_run, content):
+    run = make_run("first")
+    whole = Points(run, 20).news(Have())["points"]
+    run.memory.write_bytes(b"step,batch,resident_bytes,device_bytes\n" + content)
+    news = Points(run, 20).news(Have())
+    json.dumps(news, allow_nan=False)
+    assert {name: news["points"][name] for name in whole} == whole
 
 
 @pytest.mark.parametrize("has", [10**9, 61])

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from slangmod.runs.recorders import AVERAGE_COLUMNS, EpochsCsv, StepsCsv
+from slangmod.runs.recorders import (
+    AVERAGE_COLUMNS,
+    EpochsCsv,
+    MemoryCsv,
+    MemoryUse,
+    StepsCsv,
+)
 from slangmod.training.events import EpochDone, Progress, StepDone
 
 STEP = StepDone(1, 1, 2, 640, 1 / 3, 3e-4, 0.1, 41234.5)
@@ -31,6 +37,18 @@ def test_the_headers_are_those_of_the_contract(tmp_path):
     assert rows_of(tmp_path / "epochs.csv") == [
         "epoch,step,tokens,train_loss,test_loss,learning_rate,seconds"
     ]
+
+
+def test_memory_is_a_table_that_goes_by_mini_batches(tmp_path):
+    path = tmp_path / "memory.csv"
+    table = MemoryCsv(path)
+    for step in (1, 2, 3):
+        table.add(MemoryUse(step, 2 * step, 1024, None if step == 1 else 512))
+    table.cut_after(5)
+    table.close()
+    assert path.read_text() == (
+        "step,batch,resident_bytes,device_bytes\n1,2,1024,\n2,4,1024,512\n"
+    )
 
 
 def test_rows_hold_numbers_in_full_precision(tmp_path):

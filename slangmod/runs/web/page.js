@@ -15,9 +15,10 @@ const CHARTS = [
   { id: "grad_norm", title: "Gradient norm", unit: "before clipping", ticks: "" },
   { id: "tokens_per_second", title: "Speed", unit: "tokens per second", ticks: "~s" },
 ];
+const MEMORY = [["resident_bytes", "process"], ["device_bytes", "GPU"]];
 const NO_CHART = new Set(["step", "epoch", "batch", "tokens", "seconds", "loss",
   "stage", "learning_rate", "grad_norm", "tokens_per_second", "train_loss", "test_loss",
-  "ema_test_loss"]);
+  "ema_test_loss", ...MEMORY.map(([name]) => name)]);
 const AXES = { step: "optimizer steps", tokens: "target tokens", seconds: "time" };
 const SPANS = [[7200, 3600, "hours of training"], [180, 60, "minutes of training"],
   [0, 1, "seconds of training"]]; // from so many seconds on: unit in seconds, words
@@ -208,9 +209,29 @@ function extraCharts() {
     ticks: "" }));
 }
 
+function memoryChart() {
+  // What was measured of any run: one chart, or none.
+  const some = MEMORY.filter(([name]) => runs.some((run) => measured(run, name)));
+  const unit = some.length > 1 ? "GiB, that on the GPU dashed" : "GiB, of the process";
+  return some.length ? [{ id: "memory", title: "Memory", unit, ticks: "~g", traces: memoryTraces }] : [];
+}
+
+const measured = (run, name) => column(run, name).some((value) => value !== null);
+
+function memoryTraces(over) {
+  return shown().flatMap((run) => MEMORY.filter(([name]) => measured(run, name))
+    .map(([name, what], dashed) => line(run, along(column(run, over.name), over),
+      along(column(run, name), { unit: 2 ** 30 }), shown().length === 1 ? what : `${run.name}, ${what}`,
+      { meta: name, line: { width: 1.5, ...(dashed && { dash: "dash" }) } })));
+}
+
 function place(chart) {
   // Make the element that a small chart is drawn into, where it is not there yet.
-  if ($(`chart-${chart.id}`)) return;
+  const there = $(`chart-${chart.id}`);
+  if (there) {
+    there.parentNode.querySelector(".note").textContent = chart.unit;
+    return;
+  }
   const card = make("section", "card"), caption = make("div", "caption"), plot = make("div", "plot");
   caption.append(make("h2", "", chart.title), make("p", "note", chart.unit));
   plot.id = `chart-${chart.id}`;
@@ -220,7 +241,7 @@ function place(chart) {
 
 function drawAll() {
   // Every place is made before anything is drawn: each makes the others narrower.
-  const charts = [...CHARTS, ...extraCharts()];
+  const charts = [...CHARTS, ...memoryChart(), ...extraCharts()];
   charts.forEach(place);
   const over = axis(), log = $("log").checked, losses = lossTraces(over);
   const vertical = { type: log ? "log" : "linear", range: worthShowing(losses, log) };
@@ -228,7 +249,7 @@ function drawAll() {
   draw("loss", losses, over, vertical);
   $("averaged").hidden = !runs.some((run) => run.tests.ema_test_loss);
   for (const chart of charts) {
-    const traces = shown().map((run) => chart.source === "tests"
+    const traces = chart.traces?.(over) ?? shown().map((run) => chart.source === "tests"
       ? line(run, along(run.tests[over.name] || [], over), run.tests[chart.id] || [], run.name)
       : line(run, along(column(run, over.name), over), column(run, chart.id), run.name,
         { line: { width: 1.5 } }));
