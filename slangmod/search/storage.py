@@ -23,6 +23,9 @@ FIRST = b'{"op_code"'
 TRIES = 5
 """Attempts to make the tables of a new database, which others may be making, too."""
 
+DRIVERS = {"postgresql": "pip install 'psycopg[binary]'"}
+"""How to get what SQLAlchemy talks to a database with."""
+
 
 class JournalLock:
     """The lock of a journal, which the system frees when its holder dies."""
@@ -114,8 +117,9 @@ def open_database(address: str) -> RDBStorage:
         try:
             return RDBStorage(address, engine_kwargs=options)
         except ImportError as error:
+            how = DRIVERS.get(kind, str(error))
             raise UserError(
-                f"sweep.storage: {kind} needs a package that is not installed: {error}"
+                f"sweep.storage: {kind} needs a package that is not installed: {how}"
             ) from None
         except Exception as error:  # whatever the driver of the database raises
             if not left:
