@@ -31,6 +31,8 @@ from slangmod.optim import describe_groups
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.trackers import check_trackers
+from slangmod.settings.derived import REST, groups_of
+from slangmod.settings.groups import in_brief
 from slangmod.settings.horizon import Horizon
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
@@ -160,6 +162,9 @@ def describe(session: Session) -> None:
         patterns = [group.match for group in groups]
         for line in describe_groups(session.state.optimizer, patterns):
             LOG.info("%s", line)
+        for number, names in groups_of(session.settings).items():
+            if number != REST:
+                LOG.info("group %s takes %s", number, in_brief(names))
     warn_of_warmups(session)
 
 

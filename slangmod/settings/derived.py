@@ -95,6 +95,10 @@ def tokenizer_file(settings: Settings, _: AtHand = nothing_at_hand) -> str:
     return str(tokenizer_path(settings))
 
 
+REST = "rest"
+"""What is called so that no group takes."""
+
+
 def groups_of(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The weights of each ``[[optimizer.group]]`` by its number, and the "rest"."""
     names = tensors_of(settings.model, settings.tokens.vocab)
@@ -104,7 +108,7 @@ def groups_of(settings: Settings) -> dict[str, tuple[str, ...]]:
         str(place + 1): tuple(name for name in names if places[name] == place)
         for place in range(len(patterns))
     }
-    return found | {"rest": tuple(name for name in names if places[name] is None)}
+    return found | {REST: tuple(name for name in names if places[name] is None)}
 
 
 @dataclass(frozen=True)

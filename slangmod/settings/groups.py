@@ -1,7 +1,10 @@
 """Which group of ``[[optimizer.group]]`` a weight belongs to, by its name."""
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+
+_NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 
 
 def assign(names: Iterable[str], patterns: Sequence[str]) -> dict[str, int | None]:
@@ -42,3 +45,32 @@ def idle(names: Sequence[str], patterns: Sequence[str]) -> dict[int, str]:
             why = f"matches no weight; their names are such as {examples}"
         reasons[place] = why
     return reasons
+
+
+def in_brief(names: Iterable[str]) -> str:
+    """``names`` in few words: those that differ in the number of a layer are one.
+
+    >>> in_brief(["layers.0.bias", "layers.1.bias", "layers.3.bias", "norm.bias"])
+    'layers.{0-1,3}.bias, norm.bias'
+    """
+    alike: dict[str, list[int]] = {}
+    for name in names:
+        numbers = _NUMBER.findall(name)
+        form = _NUMBER.sub("{}", name) if len(numbers) == 1 else name
+        alike.setdefault(form, []).extend(map(int, numbers if form != name else ()))
+    return ", ".join(
+        form.replace("{}", _ranges(numbers)) if numbers else form
+        for form, numbers in alike.items()
+    )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Rising ``numbers`` with neighbours joined; in braces where it is not just one."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    joined = ",".join("-".join(map(str, run)) for run in runs)
+    return joined if joined.isdecimal() else f"{{{joined}}}"

@@ -10,9 +10,9 @@ from slangmod.settings.catalog import Key
 from slangmod.settings.course import AtHand, nothing_at_hand
 from slangmod.settings.derived import DERIVED, groups_of
 from slangmod.settings.free import thawed
+from slangmod.settings.groups import in_brief
 from slangmod.settings.layers import BASE
 from slangmod.settings.literals import (
-    MOST_SHOWN,
     abbreviated,
     dotted,
     literal,
@@ -160,9 +160,8 @@ def _taken(settings: Settings, number: str) -> Iterator[tuple[str, str]]:
     """Which weights a group of the optimizer takes."""
     groups = groups_of(settings)
     names = groups[number]
-    shown = ", ".join(names if len(names) <= MOST_SHOWN else (*names[:3], "..."))
     of = sum(map(len, groups.values()))
-    yield f"# takes {len(names)} of {of} weights: {shown}", ""
+    yield f"# takes {len(names)} of {of} tensors: {in_brief(names)}", ""
 
 
 def _block(section: Key, lines: list[tuple[str, str]]) -> str:

@@ -46,7 +46,7 @@ def assert_same_outcome(one: Path, other: Path) -> None:
     [
         (signal.SIGTERM, 75),
         pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
-        (signal.SIGINT, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_and_resume_ends_with_the_same_bits(
@@ -81,6 +81,7 @@ def test_a_second_ctrl_c_still_leaves_a_summary(encoded, monkeypatch) -> None:
     assert "best_test_loss" not in outcome
 
 
+@pytest.mark.slow
 def test_a_run_at_work_is_in_use_whatever_is_asked(encoded) -> None:
     folder = RunDir.of(encoded.folder, "run")
     encoded.done(*TRAIN, "--name", "run", "--train.max_steps", "2")
@@ -145,6 +146,7 @@ def test_a_signal_before_the_first_checkpoint_leaves_no_run(twelve) -> None:
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(twelve) -> None:
     short = ("train", "--toml", "config.toml", "--train.max_epochs", "5")
     twelve.done(*short, "--name", "short")
@@ -172,6 +174,7 @@ def test_resume_refuses_other_settings_and_lists_them(twelve) -> None:
     assert "model.dim" in result.stderr
 
 
+@pytest.mark.slow
 def test_continue_trains_or_resumes(twelve) -> None:
     twelve.done(*TRAIN, "--name", "run", "--continue", "--train.max_steps", "3")
     twelve.done(*TRAIN, "--name", "run", "--continue")

@@ -84,6 +84,7 @@ def test_what_is_there_and_unchanged_is_not_made_again(trained) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_train_refuses_encodings_of_another_tokenizer(trained) -> None:
     result = trained.run(
         "train", "--toml", "config.toml", "--tokens.vocab", "290", "--name", "second"
@@ -110,6 +111,7 @@ def test_continuing_and_overwriting_exclude_each_other(trained) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_overwrite_moves_the_old_run_aside(trained) -> None:
     trained.done(
         "train", "--toml", "config.toml", "--name", "first", "--overwrite",
@@ -140,6 +142,7 @@ def test_evaluate_predicts_each_token_of_the_train_split_once(trained) -> None:
     assert printed["tokens"] == train["tokens"] - 1
 
 
+@pytest.mark.slow
 def test_evaluate_refuses_ids_of_another_tokenizer(trained) -> None:
     raw = trained.folder / "raw" / "train.txt"
     raw.write_text("quick brown foxes jump over lazy dogs " * 300, "utf-8")
@@ -168,6 +171,7 @@ def test_training_from_python_is_logged(encoded, monkeypatch) -> None:
     assert "validation of step 2" in (run.folder / "train.log").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_generate_writes_and_repeats_itself(trained) -> None:
     words = ("generate", "the cat", "--name", "first", "--chat.max_tokens", "12")
     first = trained.done(*words)
@@ -205,6 +209,7 @@ def test_four_actions_in_one_line_are_the_four_one_by_one(shell, trained) -> Non
     assert (shell.folder / model).read_bytes() == (trained.folder / model).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(trained) -> None:
     trained.done("train", "--toml", "config.toml", "--name", "second", "--seed", "5")
     one, other = (

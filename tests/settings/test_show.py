@@ -125,8 +125,9 @@ def test_derived_values_that_take_time_are_shown_if_asked(write):
     assert "(9 values)" in line_of(text, "# lr_schedule")
     assert "the data are not at hand" in line_of(text, "# steps_per_epoch")
     assert line_of(text, "# takes") == (
-        "# takes 34 of 67 weights: layers.0.attention_norm.weight, "
-        "layers.0.attention_norm.bias, layers.0.feedforward_norm.weight, ..."
+        "# takes 34 of 67 tensors: layers.{0-7}.attention_norm.weight, "
+        "layers.{0-7}.attention_norm.bias, layers.{0-7}.feedforward_norm.weight, "
+        "layers.{0-7}.feedforward_norm.bias, norm.weight, norm.bias"
     )
     assert "lr_schedule" not in show(resolved)
     write({"shown.toml": text})
