@@ -135,7 +135,7 @@ def _fitting(dimension: Dimension, known: Known) -> Dimension:
         return dimension
     if int in kinds:
         return whole(dimension)
-    raise GrammarError(f"an interval is of numbers; this {known.expected()}")
+    raise GrammarError(f"an interval is of numbers; {known.name}: {known.expected()}")
 
 
 def _reason(entry: Entry, value: Any) -> str:

@@ -79,7 +79,11 @@ def test_what_is_computed_is_computed_anew_for_each_trial(tmp_path):
         ("train.batch_size", "interval(1.5, 8)", "1.5: must be a whole number"),
         ("train.power", "interval(0.5, 2)", "2: must be at least 0.5 and at most 1"),
         ("train.scaling", "choice(cosine, cosin)", "did you mean 'cosine'"),
-        ("model.norm_first", "interval(0, 1)", "is of numbers; this must be true"),
+        (
+            "model.norm_first",
+            "interval(0, 1)",
+            "is of numbers; model.norm_first: must be true",
+        ),
         ("train.learning_rate", "interval(1, 2, base=3)", "no option 'base'"),
         ("name", "choice(a, b)", "makes no difference"),
         ("tokens.eos_regex", "choice(a, b)", "makes no difference"),
