@@ -1,6 +1,6 @@
 """A decoder-only transformer, causal everywhere, and its life on disk."""
 
-from slangmod.model.build import build_model, count_parameters
+from slangmod.model.build import build_model
 from slangmod.model.cache import Cache
 from slangmod.model.folder import load_model, save_model
 from slangmod.model.transformer import Transformer
@@ -9,7 +9,6 @@ __all__ = [
     "Cache",
     "Transformer",
     "build_model",
-    "count_parameters",
     "load_model",
     "save_model",
 ]

@@ -95,11 +95,6 @@ def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
     )
 
 
-def count_parameters(section: Model, vocab: int) -> int:
-    """How many numbers the model learns; no memory is set aside for them."""
-    return sum(weight.numel() for weight in skeleton(section, vocab).parameters())
-
-
 @torch.no_grad()
 def initialise(model: Transformer) -> None:
     """Draw all weights anew from torch's default generator.

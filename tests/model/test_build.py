@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 import torch
 
-from slangmod.model import build_model, count_parameters
+from slangmod.model import build_model
 from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES
 from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
 from slangmod.settings.sections import FeedForward, Model
+from slangmod.settings.tensors import count_parameters
 
 VOCAB = 23
 
