@@ -23,6 +23,7 @@ RESUME_MAY_CHANGE = (
     "train.convergence_threshold",
     "train.convergence_norm",
     "checkpoint",
+    "guard",
     "chat",
     "track",
     "samples",
@@ -44,7 +45,7 @@ GENERAL = (
 """Top-level settings, which concern every action that makes something."""
 
 LEARNING = (
-    *("train", "optimizer", "data", "model", "checkpoint"),
+    *("train", "optimizer", "data", "model", "checkpoint", "guard"),
     *("files.tokenizer", "tokens"),
 )
 """Settings, or sections of them, that say how a run learns."""

@@ -33,6 +33,7 @@ from slangmod.settings.setting import (
     Span,
     setting,
 )
+from slangmod.settings.surviving import Checkpoint, Guard
 from slangmod.settings.watching import Chat, Plot, Samples, Sweep, Track
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "FeedForward",
     "Files",
     "Group",
+    "Guard",
     "LayerFeedForward",
     "LayerTable",
     "Model",
@@ -216,13 +218,6 @@ class Optimizer(Section):
     group: tuple[Group, ...] = ()
 
 
-class Checkpoint(Section):
-    """When training is saved, and how much of it is kept."""
-
-    every: int | None = setting(None, "mini-batches between checkpoints, besides one each epoch; unset: each epoch only", "mini-batches", ge=1)
-    keep: int = setting(2, "newest checkpoints kept, besides the best", "checkpoints", ge=1)
-
-
 class Stage(Section):
     """A part of the training with settings of its own; everything else stays."""
 
@@ -264,6 +259,7 @@ class Settings(Section):
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
     checkpoint: Checkpoint = Checkpoint()
+    guard: Guard = Guard()
     chat: Chat = Chat()
     sweep: Sweep = Sweep()
     track: Track = Track()
