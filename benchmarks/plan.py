@@ -3,9 +3,10 @@
     python benchmarks/plan.py
 
 Each setting is planned and trained in turn, in processes of their own, on the sources
-of Python's standard library. Memory is the peak that summary.toml tells, time the
-seconds of training there, evaluations and checkpoints included. Run it on a machine
-that does nothing else: a prediction cannot know what others will want.
+of Python's standard library; all of that ROUNDS times, and medians are compared. Memory
+is the peak that summary.toml tells, time the seconds of training there, evaluations and
+checkpoints included. ``spread`` is by how much the slowest training of a setting took
+longer than its fastest: no prediction can be better than the machine is steady.
 """
 
 import json
@@ -25,6 +26,7 @@ HERE = Path(__file__).parent
 WORK = HERE / "work" / "plan"
 RESULT = HERE / "results" / "plan.json"
 STEPS = 30
+ROUNDS = 3
 MEMORY_WITHIN, TIME_WITHIN = 0.15, 0.20
 
 VOCABULARIES = {
@@ -83,37 +85,56 @@ def make_data() -> None:
         slangmod("clean", "tokenize", "encode", **where, **tokens)
 
 
-def compare(number: int, vocabulary: str, own: dict[str, object]) -> dict[str, object]:
-    """One setting, planned and then trained."""
+Taken = dict[str, list[float]]
+"""Figures by name, one of each round."""
+
+
+def take(number: int, vocabulary: str, own: dict[str, object], taken: Taken) -> None:
+    """One setting, planned and then trained; the figures are added to ``taken``."""
     settings = {
         **COMMON,
         **VOCABULARIES[vocabulary],
         **own,
         "workdir": WORK / vocabulary,
     }
-    load = os.getloadavg()[0]
     plan = json.loads(slangmod("plan", "--json", **settings))
     run = WORK / vocabulary / "runs" / f"plan-{number}"
     shutil.rmtree(run, ignore_errors=True)
     slangmod("train", **settings, name=run.name)
     cost = tomli.loads((run / "summary.toml").read_text("utf-8"))["cost"]
-    memory, measured = plan["memory"], cost["peak_memory_bytes"]
-    seconds = plan["seconds"]["training"]
+    for name, figure in (
+        ("planned_bytes", plan["memory"]["peak"]),
+        ("planned_bytes_without_calibration", plan["memory"]["estimate"]),
+        ("bytes", cost["peak_memory_bytes"]),
+        ("planned_seconds", plan["seconds"]["training"]),
+        ("seconds", cost["seconds"]),
+        ("load", os.getloadavg()[0]),
+    ):
+        taken.setdefault(name, []).append(figure)
+
+
+def compared(
+    vocabulary: str, own: dict[str, object], taken: Taken
+) -> dict[str, object]:
+    """The medians of all rounds of a setting, and how far they are apart."""
+    middle = {name: statistics.median(figures) for name, figures in taken.items()}
+    alone = middle["planned_bytes_without_calibration"]
     return {
-        "settings": {"vocabulary": plan["vocab"], **own},
-        "load_before": load,
+        "settings": {"vocabulary": vocabulary, **own},
         "memory": {
-            "planned": memory["peak"],
-            "planned_without_calibration": memory["estimate"],
-            "measured": measured,
-            "error": memory["peak"] / measured - 1,
-            "error_without_calibration": memory["estimate"] / measured - 1,
+            "planned": middle["planned_bytes"],
+            "planned_without_calibration": alone,
+            "measured": middle["bytes"],
+            "error": middle["planned_bytes"] / middle["bytes"] - 1,
+            "error_without_calibration": alone / middle["bytes"] - 1,
         },
         "seconds": {
-            "planned": seconds,
-            "measured": cost["seconds"],
-            "error": seconds / cost["seconds"] - 1,
+            "planned": middle["planned_seconds"],
+            "measured": middle["seconds"],
+            "error": middle["planned_seconds"] / middle["seconds"] - 1,
+            "spread": max(taken["seconds"]) / min(taken["seconds"]) - 1,
         },
+        "rounds": taken,
     }
 
 
@@ -129,23 +150,30 @@ def row(result: dict[str, object]) -> str:
         f"{memory['planned'] / 1e6:7.0f} {memory['measured'] / 1e6:7.0f} MB "
         f"{memory['error']:+6.1%} ({memory['error_without_calibration']:+6.1%}) "
         f"{seconds['planned']:7.2f} {seconds['measured']:7.2f} s "
-        f"{seconds['error']:+6.1%}  {what}"
+        f"{seconds['error']:+6.1%} ({seconds['spread']:4.0%})  {what}"
     )
 
 
 def main() -> None:
     make_data()
-    print("  plan   train      error (not tried)    plan   train     error  settings")
-    results = []
-    for number, (vocabulary, own) in enumerate(SETTINGS):
-        results.append(compare(number, vocabulary, own))
-        print(row(results[-1]), flush=True)
+    taken: list[Taken] = [{} for _ in SETTINGS]
+    for done in range(ROUNDS):
+        for number, (vocabulary, own) in enumerate(SETTINGS):
+            take(number, vocabulary, own, taken[number])
+        print(f"round {done + 1} of {ROUNDS} done", file=sys.stderr, flush=True)
+    results = [
+        compared(*setting, figures)
+        for setting, figures in zip(SETTINGS, taken, strict=True)
+    ]
+    print("  plan   train      error (not tried)    plan   train   error (spread)")
+    print("\n".join(map(row, results)))
     memory = [one["memory"]["error"] for one in results]
     alone = [one["memory"]["error_without_calibration"] for one in results]
     seconds = [one["seconds"]["error"] for one in results]
     content = {
         "command": "python benchmarks/plan.py",
         "steps": STEPS,
+        "rounds": ROUNDS,
         "memory": {"goal": MEMORY_WITHIN, **worst_and_median(memory)},
         "memory_without_calibration": worst_and_median(alone),
         "seconds": {"goal": TIME_WITHIN, **worst_and_median(seconds)},
