@@ -72,12 +72,13 @@ def splitting(pattern: str) -> Any:
     )
 
 
-def splits_as_segments(spec: Mapping[str, Any]) -> bool:
-    """Whether text is split by a pattern of ours and nothing else is done to it."""
+def pattern_of(spec: Mapping[str, Any]) -> str | None:
+    """The pattern of ours by which text is split, where nothing else is done to it."""
     if spec["normalizer"] or not all(
         added["special"] for added in spec["added_tokens"]
     ):
-        return False
-    patterns = (PATTERN, HASH_APART)
-    own = [json.loads(splitting(p).__getstate__()) for p in patterns]
-    return spec["pre_tokenizer"] in own
+        return None
+    for pattern in (PATTERN, HASH_APART):
+        if spec["pre_tokenizer"] == json.loads(splitting(pattern).__getstate__()):
+            return pattern
+    return None

@@ -7,7 +7,8 @@ and gives the same ids.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,9 +23,10 @@ from slangmod.text.decoding import (
     guessed_lengths,
 )
 from slangmod.text.dropout import Merges
+from slangmod.text.memory import Segments
 from slangmod.text.provenance import is_ours, try_out
 from slangmod.text.readers import without_surrogates
-from slangmod.text.segments import segments, splits_as_segments
+from slangmod.text.segments import pattern_of, segments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +38,6 @@ END: Final = "<|endoftext|>"
 ENDS: Final = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
 """What an end symbol may be called; the first that a tokenizer has is the one."""
 
-CACHED = 1 << 14
-"""Segments whose ids are remembered: enough for nine out of ten, and a fixed size."""
 SPARE_IDS = 1 << 10
 """How many ids beyond twice its tokens a tokenizer may have."""
 
@@ -67,9 +67,10 @@ class Codec:
         if self._spec["model"].get("dropout"):
             tokenizer.model.dropout = None
         self._pieces = byte_pieces(self._spec, ids)
-        self.segmented: bool = splits_as_segments(self._spec)
+        pattern = pattern_of(self._spec)
+        self.segmented: bool = pattern is not None
         """whether ``segments`` may be encoded one by one"""
-        self._known: dict[str, bytes] = {}
+        self._segments = Segments(self._speller(), pattern or "")
 
     @classmethod
     def from_json(cls, content: str, eos_string: str = "\n\n") -> "Codec":
@@ -125,22 +126,17 @@ class Codec:
                 texts, add_special_tokens=False
             )
             return [np.array(encoding.ids, self.dtype) for encoding in encodings]
-        split = [segments(text) for text in texts]
-        known = self._learn(split)
-        joined = (b"".join([known[segment] for segment in row]) for row in split)
-        return [np.frombuffer(ids, self.dtype) for ids in joined]
+        rows = (self._segments.ids(segments(text)) for text in texts)
+        return [np.frombuffer(ids, self.dtype) for ids in rows]
 
-    def _learn(self, split: list[list[str]]) -> dict[str, bytes]:
-        """The ids of all segments of ``split``, new ones from the library."""
-        import numpy as np
+    def _speller(self) -> Callable[[str], bytes]:
+        """What asks the library for ids, as the bytes of an array."""
+        encode, kind = self._tokenizer.encode, "H" if self.dtype == "uint16" else "I"
 
-        while len(self._known) > CACHED:
-            self._known.popitem()  # the newest: frequent ones have come early
-        new = list(set().union(*split).difference(self._known))
-        encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
-        for segment, encoding in zip(new, encodings, strict=True):
-            self._known[segment] = np.array(encoding.ids, self.dtype).tobytes()
-        return self._known
+        def spell(text: str) -> bytes:
+            return array(kind, encode(text, add_special_tokens=False).ids).tobytes()
+
+        return spell
 
     def merges(self) -> Merges:
         """The merges of BPE one by one, for dropout.

@@ -14,8 +14,8 @@ PROMISES = {
     "R8": "A signal ends the run at the next step with a checkpoint, and with the exit "
     "code that says so.",
     "R9": "A full disk ends no run: saving and logging are tried again.",
-    "R10": "What is not finite never reaches the weights, and the mini-batch is kept to "
-    "be looked at.",
+    "R10": "What is not finite never reaches the weights, and the mini-batch is kept "
+    "to be looked at.",
     "R11": "A spike of the loss is reported, and where that is asked for, gone back "
     "from; a clean run gives no alarm.",
     "R12": "A run folder has one writer; readers never see half a checkpoint.",

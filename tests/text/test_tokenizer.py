@@ -8,8 +8,7 @@ from tokenizers import Tokenizer, models
 
 from slangmod.errors import DataError
 from slangmod.settings.sections import Settings
-from slangmod.text import tokenizer as module
-from slangmod.text.segments import segments
+from slangmod.text import memory
 from slangmod.text.tokenizer import END, Codec, open_codec, tokenizer_path
 from tests.text.conftest import ALGORITHMS, HARD, PROSE, learnt
 from tests.text.foreign import bert_like, gpt2_like, sentencepiece_like
@@ -58,14 +57,14 @@ def test_the_file_is_one_of_the_library(codec, tmp_path) -> None:
     assert Codec.load(path).to_json() == codec.to_json()
 
 
-@pytest.mark.parametrize("cached", [0, 3, 1000])
-def test_ids_do_not_depend_on_what_was_encoded_before(cached, monkeypatch) -> None:
-    monkeypatch.setattr(module, "CACHED", cached)
+@pytest.mark.parametrize("remembered", [0, 3, 1000])
+def test_ids_do_not_depend_on_what_was_encoded_before(remembered, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "SEGMENTS", remembered)
+    monkeypatch.setattr(memory, "WORDS", remembered)
     codec = Codec.from_json(learnt("bpe").to_json())
     for text in [PROSE, *HARD, PROSE[::-1], PROSE]:
         expected = codec._tokenizer.encode(text, add_special_tokens=False).ids
         assert codec.encode(text) == expected
-    assert len(codec._known) <= cached + len(set(segments(PROSE)))
 
 
 def test_a_batch_is_its_texts_one_by_one(codec) -> None:
