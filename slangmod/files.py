@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from slangmod.errors import DataError, RunBusyError
+from slangmod.errors import DataError
 
 ASIDE = ".aside-"
 """Prefix of what is being written; anything that bears it is ours to sweep away."""
@@ -267,30 +267,3 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of the file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold ``path`` as the lock of ``what``; freed by the system if we die.
-
-    Raises RunBusyError, naming host and process of the holder, if it is taken.
-    """
-    from filelock import FileLock, Timeout
-
-    holder = path.with_suffix(".holder")
-    lock = FileLock(path, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        try:
-            who = holder.read_text("utf-8").strip()
-        except OSError:
-            who = "another process"
-        raise RunBusyError(f"{what} is in use by {who}") from None
-    try:
-        host = os.uname().nodename
-        write_text(holder, f"process {os.getpid()} on {host}\n")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()

@@ -17,6 +17,7 @@ MODULES = sorted(
 LAYERS = (
     {"errors", "libraries"},
     {"files"},
+    {"locks"},
     {"settings"},
     {"plugins"},
     {"text", "data", "model", "optim"},
@@ -51,6 +52,7 @@ WITHOUT_TORCH = (
     "data/shards",
     "errors",
     "files",
+    "locks",
     "plugins",
     "runs/",
     "settings/",

@@ -18,7 +18,8 @@ from slangmod.commands.call import Call
 from slangmod.commands.live import LiveLine
 from slangmod.commands.signals import SAVED_CODE, Signals
 from slangmod.errors import DataError, RunError, StoppedError, UserError
-from slangmod.files import locked, mark, read_mark
+from slangmod.files import mark, read_mark
+from slangmod.locks import locked
 from slangmod.runs.directory import new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.derived import seconds_of

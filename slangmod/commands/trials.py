@@ -9,7 +9,8 @@ from typing import Any
 from slangmod.commands.sweep_plan import Plan, number_of
 from slangmod.data.shards import chance_of
 from slangmod.errors import DataError
-from slangmod.files import locked, write_text
+from slangmod.files import write_text
+from slangmod.locks import locked
 from slangmod.runs.directory import RunDir
 from slangmod.runs.series import Series
 from slangmod.runs.summary import read_summary

@@ -4,8 +4,6 @@ The names are those of the public contract. Nothing here reads a clock or knows 
 the files hold, and nothing leads out of the working directory.
 """
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from slangmod.errors import RunBusyError, UserError
-from slangmod.files import ASIDE, locked, sync_folder
+from slangmod.files import ASIDE, sync_folder
+from slangmod.locks import holder_file, holder_of, is_locked, locked
 from slangmod.settings.paths import RUNS, TRIAL, run_name
 
 NAME = re.compile(r"([A-Za-z0-9._-]{1,64})(/trial-[0-9]{3,9})?")
@@ -123,11 +122,6 @@ class RunDir:
         """Held by the process that writes to the run."""
         return self.root / "run.lock"
 
-    @property
-    def holder_file(self) -> Path:
-        """Says who holds the lock."""
-        return self.lock_file.with_suffix(".holder")
-
     def exists(self) -> bool:
         """Whether a run was begun here."""
         return self.config.is_file()
@@ -141,8 +135,8 @@ class RunDir:
         host and process, if the run is in use.
         """
         made = not self.root.exists()
-        self.root.mkdir(parents=True, exist_ok=True)
         try:
+            self.root.mkdir(parents=True, exist_ok=True)
             with locked(self.lock_file, f"run '{self.name}'"):
                 yield
         except RunBusyError:
@@ -150,6 +144,33 @@ class RunDir:
         except BaseException:
             if made and not self.has_checkpoints():
                 shutil.rmtree(self.root, ignore_errors=True)
+            raise
+
+    @contextmanager
+    def vacated(self) -> Iterator["RunDir | None"]:
+        """Give a run that is here another name; a new one, locked, takes its place.
+
+        The other name is ``NAME.old-1`` or the next that is free. If the new run gets
+        no checkpoint, the old one has its name back. Nothing is done, and None given,
+        where there are no checkpoints. Only within ``lock``.
+        """
+        if not self.has_checkpoints():
+            yield None
+            return
+        number = 1
+        while (aside := self._older(number)).exists():
+            number += 1
+        old = RunDir(aside)
+        try:
+            self.root.rename(aside)
+            sync_folder(aside.parent)
+            holder_file(old.lock_file).unlink(missing_ok=True)
+            with self.lock():
+                yield old
+        except BaseException:
+            if old.root.exists() and not self.root.exists():
+                old.root.rename(self.root)
+                sync_folder(aside.parent)
             raise
 
     def has_checkpoints(self) -> bool:
@@ -160,39 +181,13 @@ class RunDir:
 
     def in_use(self) -> bool:
         """Whether a living process holds the lock."""
-        if not self.holder_file.is_file():
-            return False
-        try:
-            descriptor = os.open(self.lock_file, os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            # Shared, so that two who only look never meet each other's hold.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_locked(self.lock_file)
 
-    def holder(self) -> str:
-        """Who holds the lock, as far as that is known."""
-        try:
-            return self.holder_file.read_text("utf-8").strip()
-        except OSError:
-            return "another process"
-
-    def set_aside(self) -> "RunDir":
-        """Give the run another name, ``NAME.old-1`` or the next that is free."""
-        with self.lock():
-            number = 1
-            while (aside := self._older(number)).exists():
-                number += 1
-            self.root.rename(aside)
-            sync_folder(aside.parent)
-        old = RunDir(aside)
-        old.holder_file.unlink(missing_ok=True)
-        return old
+    def refuse_if_in_use(self) -> None:
+        """Raise RunBusyError, naming host and process, if the run is in use."""
+        if self.in_use():
+            who = holder_of(self.lock_file)
+            raise RunBusyError(f"run '{self.name}' is in use by {who}")
 
     def _older(self, number: int) -> Path:
         ending = f".old-{number}"

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.errors import RunBusyError
-from slangmod.files import locked, write_json
+from slangmod.files import write_json
+from slangmod.locks import locked
 from slangmod.runs.stores import how_to_look, is_database, path_of, store_of
 from slangmod.runs.tracker import Ending, Opener, Plain, Row, Subject
 from slangmod.settings.literals import literal

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from slangmod.errors import RunBusyError, UserError
+from slangmod.locks import holder_file
 from slangmod.runs.directory import RunDir, new_name, runs_of, trials_of
 
 
@@ -150,34 +152,57 @@ def test_a_checkpoint_half_written_is_none(tmp_path):
     assert not run.has_checkpoints()
 
 
-def test_setting_aside_keeps_everything_under_the_next_free_name(tmp_path):
+def with_checkpoint(workdir, name):
+    run = begun(workdir, name)
+    (run.checkpoints / "step-000000000").mkdir(parents=True)
+    return run
+
+
+def test_a_new_run_leaves_the_old_one_whole_under_the_next_free_name(tmp_path):
     for number in (1, 2):
-        run = begun(tmp_path, "first")
+        run = with_checkpoint(tmp_path, "first")
         run.config.write_text(str(number))
-        old = run.set_aside()
+        with run.lock(), run.vacated() as old:
+            assert [*run.root.iterdir()] != []  # of its lock
+            assert not run.exists()
+            (run.checkpoints / "step-000000000").mkdir(parents=True)
         assert old.name == f"first.old-{number}"
         assert old.config.read_text() == str(number)
-        assert not run.root.exists()
         assert not old.in_use()
+        shutil.rmtree(run.root)
 
 
-def test_setting_aside_keeps_to_the_longest_name(tmp_path):
-    old = begun(tmp_path, "x" * 64).set_aside()
+def test_an_old_run_has_its_name_back_where_no_new_one_began(tmp_path):
+    run = with_checkpoint(tmp_path, "first")
+    run.config.write_text("old")
+    with pytest.raises(RuntimeError), run.lock(), run.vacated() as old:
+        run.config.write_text("new")
+        raise RuntimeError
+    assert run.config.read_text() == "old"
+    assert run.has_checkpoints()
+    assert not old.root.exists()
+    assert not run.in_use()
+
+
+def test_a_folder_without_checkpoints_is_not_given_another_name(tmp_path):
+    run = begun(tmp_path, "first")
+    with run.lock(), run.vacated() as old:
+        assert old is None
+    assert run.exists()
+
+
+def test_the_longest_name_is_kept_to(tmp_path):
+    run = with_checkpoint(tmp_path, "x" * 64)
+    with run.lock(), run.vacated() as old:
+        (run.checkpoints / "step-000000000").mkdir(parents=True)
     assert old.name == "x" * 58 + ".old-1"
     assert RunDir.of(tmp_path, old.name) == old
-
-
-def test_a_run_in_use_is_not_set_aside(tmp_path):
-    run = begun(tmp_path, "first")
-    with run.lock(), pytest.raises(RunBusyError):
-        run.set_aside()
-    assert run.exists()
 
 
 def test_looking_at_a_lock_does_not_take_it(tmp_path):
     run = begun(tmp_path, "first")
     run.lock_file.write_text("")
-    run.holder_file.write_text("a process that was killed")
+    holder_file(run.lock_file).write_text("a process that was killed")
     until = time.monotonic() + 0.1
     while time.monotonic() < until:
         assert not run.in_use()

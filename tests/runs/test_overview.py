@@ -1,5 +1,6 @@
 import pytest
 
+from slangmod.locks import holder_file
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat, numbered, overview
 from slangmod.runs.summary import write_summary
@@ -50,7 +51,7 @@ def test_nothing_that_is_missing_raises(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[", b"a = 1", b"\0" * 100])
 def test_nothing_that_is_broken_raises(make_run, content):
     run = make_run("first")
-    for path in (run.config, run.summary, run.steps, run.epochs, run.holder_file):
+    for path in (run.config, run.summary, run.steps, run.epochs, holder_file(run.lock_file)):
         path.write_bytes(content)
     table = overview(run).table()
     assert table["name"] == "first"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slangmod.files import locked
+from slangmod.locks import locked
 from slangmod.runs.directory import RunDir
 from slangmod.runs.to_mlflow import Store, named, open_mlflow
 from slangmod.runs.tracker import Ending, Row, Subject
