@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is i
 import logging
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,32 +18,41 @@ from typing import TextIO
 from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
-from slangmod.errors import SlangmodError, UserError
+from slangmod.commands.interruption import (
+    BrokenOffError,
+    broken_off_by_signals,
+    in_words,
+)
+from slangmod.commands.streams import keep_streams, leave
+from slangmod.errors import (
+    NEEDS_LESS,
+    SlangmodError,
+    UserError,
+    is_out_of_memory,
+)
 from slangmod.libraries import prepare
 
-INTERRUPTED = 130
 LONGEST = 500
 """Characters of an unexpected error that are shown without ``--debug``."""
-
-NEEDS_LESS = (
-    "a smaller train.batch_size with a larger train.step_freq, a shorter data.seq_len "
-    "or a smaller model.dim needs less"
-)
 
 
 def entry_point() -> None:
     """The command ``slangmod``."""
-    sys.exit(main())
+    keep_streams()
+    leave(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, without the program's name; -> exit code."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
-        code = run(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        with broken_off_by_signals():
+            code = run(arguments)
+            sys.stdout.flush()
+    except (KeyboardInterrupt, BrokenOffError) as error:
+        number = getattr(error, "number", signal.SIGINT)
+        say_error(in_words(number))
+        return 128 + int(number)
     except SystemExit:
         raise
     # Not only Exception: the tokenizers library panics with a BaseException.
@@ -68,12 +78,16 @@ def run(arguments: Arguments) -> int:
         sys.stderr.write(help.overview())
         return UserError.exit_code
 
+    from slangmod.commands.busy import refuse_busy_run
     from slangmod.commands.calls import calls
     from slangmod.search.leash import put_on
 
     put_on(os.environ)
     prepare(os.environ)
-    for call in calls(arguments, os.environ):
+    planned = calls(arguments, os.environ)
+    for call in planned:
+        refuse_busy_run(call)
+    for call in planned:
         set_up_logging(call.settings.log_level)
         module = import_module(COMMANDS[call.action].module)
         if code := module.run(call):
@@ -120,12 +134,17 @@ class Terminal(logging.StreamHandler[TextIO]):
 
 def tell(error: BaseException) -> int:
     """Say in lines on standard error what went wrong; -> exit code."""
+    say_error(*lines_of(error))
+    return error.exit_code if isinstance(error, SlangmodError) else 1
+
+
+def say_error(*lines: str) -> None:
+    """Write lines to standard error that are safe to show."""
     from slangmod.settings.literals import printable
 
     with suppress(OSError):  # of a standard error that nobody reads
-        for line in lines_of(error):
+        for line in lines:
             sys.stderr.write(f"slangmod: error: {printable(line)}\n")
-    return error.exit_code if isinstance(error, SlangmodError) else 1
 
 
 def lines_of(error: BaseException) -> list[str]:
@@ -135,21 +154,13 @@ def lines_of(error: BaseException) -> list[str]:
     if isinstance(error, SlangmodError):
         return str(error).splitlines() or [type(error).__name__]
     text = " ".join(str(error).split())[:LONGEST]
-    if is_out_of_memory(error, text):
+    if is_out_of_memory(error):
         return ["; ".join(filter(None, ["out of memory", NEEDS_LESS, text]))]
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[:1].lower() + error.strerror[1:]
         return [f"{error.filename}: {reason}" if error.filename else reason]
     hint = "run it again with --debug to see where it came from"
     return [f"unexpected {type(error).__name__}: {text}; {hint}"]
-
-
-def is_out_of_memory(error: BaseException, text: str) -> bool:
-    """Whether Python, torch or a device had no memory left (torch stays unloaded)."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"}):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in text
 
 
 def nobody_reads() -> bool:

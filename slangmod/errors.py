@@ -1,6 +1,13 @@
 """What can go wrong, by whose doing: each kind of error carries its exit code."""
 
 from collections.abc import Iterable
+from typing import Final
+
+NEEDS_LESS: Final = (
+    "a smaller train.batch_size with a larger train.step_freq, a shorter data.seq_len "
+    "or a smaller model.dim needs less"
+)
+"""What to do where memory does not suffice."""
 
 
 class SlangmodError(Exception):
@@ -56,3 +63,11 @@ class StoppedError(SlangmodError):
 def one_of(words: Iterable[str]) -> str:
     """The way out of a wrong word, ``choose one of a, b, c``."""
     return "choose one of " + ", ".join(sorted(words))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, torch or a device had no memory left (torch stays unloaded)."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"}):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -11,6 +11,7 @@ import pytest
 from slangmod import __version__, cli
 from slangmod.commands import COMMANDS
 from slangmod.errors import (
+    NEEDS_LESS,
     DataError,
     RunBusyError,
     RunError,
@@ -78,11 +79,11 @@ OUTCOMES = [
      ["a: permission denied"]),
     (OSError("odd"), 1, ["unexpected OSError: odd; run it again with --debug to see "
                          "where it came from"]),
-    (MemoryError(), 1, [f"out of memory; {cli.NEEDS_LESS}"]),
+    (MemoryError(), 1, [f"out of memory; {NEEDS_LESS}"]),
     (OutOfMemoryError("CUDA out of memory.\nTried"), 1,
-     [f"out of memory; {cli.NEEDS_LESS}; CUDA out of memory. Tried"]),
+     [f"out of memory; {NEEDS_LESS}; CUDA out of memory. Tried"]),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1,
-     [f"out of memory; {cli.NEEDS_LESS}; DefaultCPUAllocator: can't allocate memory"]),
+     [f"out of memory; {NEEDS_LESS}; DefaultCPUAllocator: can't allocate memory"]),
     (ValueError("a\n b\x1b[2J"), 1, ["unexpected ValueError: a b\\u001b[2J; run it "
                                      "again with --debug to see where it came from"]),
     (PanicException("index"), 1, ["unexpected PanicException: index; run it again "
@@ -109,8 +110,12 @@ def test_debug_adds_where_an_error_came_from(action):
     assert err.endswith("slangmod: error: odd\n")
 
 
-def test_ctrl_c_ends_quietly(action):
-    assert action(raising(KeyboardInterrupt())) == (130, "", "")
+def test_ctrl_c_ends_with_a_single_line(action):
+    code, out, err = action(raising(KeyboardInterrupt()))
+    assert (code, out) == (130, "")
+    assert err.splitlines() == [
+        "slangmod: error: stopped by SIGINT; nothing half-written is left"
+    ]
 
 
 @pytest.mark.parametrize("given", [None, 0, 1, 7])

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
 
+from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import Recording
 from slangmod.commands.sampling import samplers
@@ -20,9 +22,15 @@ from slangmod.commands.session import (
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_line, stage_tables
 from slangmod.commands.stepping import next_step
+from slangmod.commands.watchdog import Watchdog
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
-from slangmod.errors import StoppedError
+from slangmod.errors import (
+    NEEDS_LESS,
+    RunError,
+    StoppedError,
+    is_out_of_memory,
+)
 from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
@@ -62,6 +70,7 @@ class Conductor:
     objective: Objective
     recording: Recording
     signals: Signals
+    watchdog: Watchdog
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, and remove those that are no longer needed."""
@@ -77,18 +86,23 @@ class Conductor:
         However training ends short of a kill, there is a summary that says so.
         """
         state = self.session.state
+        self.watchdog.step = lambda: state.counters.step
+        self.watchdog.sum_up = self.failed
         try:
             outcome = self.train()
             score = self.keep_best(outcome)
         except StoppedError as stop:
             self.summarize({"reason": STOPPED, "message": str(stop)}, None)
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenOffError):
             self.summarize({"reason": STOPPED, "message": "broken off"}, None)
             raise
         except Exception as error:
-            self.summarize({"reason": FAILED, "message": str(error)}, None)
-            raise
+            told = self.explained(error)
+            self.failed(str(told))
+            if told is error:
+                raise
+            raise told from error
         ended = {"reason": outcome.reason, "why": outcome.why}
         self.summarize({**ended, **self.best(outcome.patience)}, score)
         LOG.info(
@@ -107,23 +121,27 @@ class Conductor:
         session, objective = self.session, self.objective
         recording = self.recording
         memory = MemoryWatch(recording.memory, session.state, session.device)
+        watching = self.watchdog, recording, memory
         while True:
             if session.settings.stage:
                 LOG.info(stage_line(session.leg, session.legs, session.settings))
             trainer = build_trainer(
                 session,
                 objective,
-                save=self.save,
-                signals=self.signals,
-                tell=all_of(recording, memory, *samplers(session, recording.samples)),
+                save=self.save_in_peace,
+                requested=self.requested,
+                tell=all_of(*watching, *samplers(session, recording.samples)),
             )
             outcome = trainer.fit(session.state, session.train, session.test)
             if outcome.reason == "interrupted":
                 raise self.stopped()
             if outcome.reason != "next_stage":
                 return outcome
-            before, session = session, next_session(session)
-            objective = next_step(before, session, objective)
+            self.signals.saved(self.where())
+            with self.watchdog.slow("going over to the next stage"):
+                before, session = session, next_session(session)
+                objective = next_step(before, session, objective)
+            self.signals.arm()
 
     def keep_best(self, outcome: Outcome) -> Score:
         """Validate the best model and put it into the run's ``model/`` folder."""
@@ -131,7 +149,7 @@ class Conductor:
         best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
         load_weights(best, state.model, FILE_OF[outcome.patience.best_weights])
         evaluator = Evaluator(
-            self.session.device, settings.data.precision, self.signals.requested
+            self.session.device, settings.data.precision, self.requested
         )
         validation = dataset_of(self.encodings, settings, "validation", training=False)
         table = torch.from_numpy(self.encodings.token_bytes())
@@ -144,7 +162,38 @@ class Conductor:
 
     def stopped(self) -> StoppedError:
         """What to raise when a signal has ended training and all is saved."""
-        return self.signals.stopped(f"step {self.session.state.counters.step}")
+        return self.signals.stopped(self.where())
+
+    def where(self) -> str:
+        """How far the run is, in words."""
+        return f"step {self.session.state.counters.step}"
+
+    def requested(self) -> bool:
+        """Whether to stop; who asks has just done something."""
+        self.watchdog.alive()
+        return self.signals.requested()
+
+    def save_in_peace(self, state: TrainState) -> None:
+        """Write a checkpoint, which may take longer than a step."""
+        with self.watchdog.slow("saving a checkpoint"):
+            self.save(state)
+
+    def explained(self, error: Exception) -> Exception:
+        """What to raise for ``error``: where memory ran out, and what can be done."""
+        if not is_out_of_memory(error):
+            return error
+        counters = self.session.state.counters
+        peak = peak_memory(self.session.device) / 2**20
+        return RunError(
+            f"out of memory in step {counters.step + 1}, after mini-batch "
+            f"{counters.batch}, with at most {peak:.0f} MiB in use; the last "
+            "checkpoint is good, and `slangmod resume` continues where there is more "
+            f"memory; for another run, {NEEDS_LESS} ({brief(error)})"
+        )
+
+    def failed(self, message: str) -> None:
+        """Write down that the run has failed, and why."""
+        self.summarize({"reason": FAILED, "message": message}, None)
 
     def best(self, patience: Patience) -> dict[str, Any]:
         """What [outcome] says of the best model; None where there is none."""
@@ -188,3 +237,8 @@ class Conductor:
         columns = ("stage", "step", "epoch", "tokens", "test_loss")
         evaluations = list(read_series(self.run.epochs, columns).rows())
         return stage_tables(self.session.legs, self.session.state.counters, evaluations)
+
+
+def brief(error: Exception) -> str:
+    """What a library says of an error, in one line that is not too long."""
+    return shorten(str(error) or type(error).__name__, 200, placeholder=" ...")

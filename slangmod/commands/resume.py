@@ -19,6 +19,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import compile_again
+from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError, UserError
 from slangmod.files import sweep_asides, write_text
@@ -63,7 +64,7 @@ def run(call: Call) -> None:
         with Signals() as signals, folder.lock():
             sweep_asides(folder.checkpoints)
             checkpoint = newest_sound(folder.checkpoints)
-            signals.arm()
+            signals.saved(checkpoint.name)
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
             refuse_changes(folder, about, settings, encodings)
@@ -108,7 +109,10 @@ def carry_on(
     device = choose_device(choices.device)
     exact = promise(device, choices.threads, deterministic=choices.deterministic)
     LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
-    with reproducible(choices.deterministic, choices.threads):
+    with (
+        reproducible(choices.deterministic, choices.threads),
+        Watchdog(folder, settings.guard) as watchdog,
+    ):
         session = open_session(settings, encodings, device, read_counters(checkpoint))
         load_checkpoint(checkpoint, session.state)
         if has_ended(session, signals) and is_summed_up(folder, session.state):
@@ -119,6 +123,7 @@ def carry_on(
         done = session.state.counters
         with open_recording(folder, settings, log, done) as recording:
             recording.go_back_to(done)
+            signals.arm()
             Conductor(
                 folder,
                 session,
@@ -127,6 +132,7 @@ def carry_on(
                 objective,
                 recording,
                 signals,
+                watchdog,
             ).conduct()
 
 
@@ -140,7 +146,7 @@ def has_ended(session: Session, signals: Signals) -> bool:
         session,
         session.objective,
         save=nothing,
-        signals=signals,
+        requested=signals.requested,
         tell=nothing,
     )
     return trainer.reason_to_end(session.state, session.train) is not None

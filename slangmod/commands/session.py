@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slangmod.commands.signals import Signals
 from slangmod.commands.staging import (
     Leg,
     Legs,
@@ -194,14 +193,18 @@ def build_trainer(
     objective: Objective,
     *,
     save: Callable[[TrainState], None],
-    signals: Signals,
+    requested: Callable[[], bool],
     tell: Callback,
 ) -> Trainer:
-    """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe."""
+    """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe.
+
+    ``requested`` says, before each mini-batch of an evaluation and after each step,
+    whether to stop.
+    """
     settings, train = session.settings, session.stage.train
     return Trainer(
         objective=objective,
-        evaluator=Evaluator(session.device, settings.data.precision, signals.requested),
+        evaluator=Evaluator(session.device, settings.data.precision, requested),
         schedule=schedule_of(session.leg, session.legs, session.train.first_batch),
         limits=limits_of(session),
         step_freq=train.step_freq,
@@ -212,7 +215,7 @@ def build_trainer(
         seed_chance=lambda position: seed_batch(settings.seed, position),
         save=save,
         clock=time.monotonic,
-        stop_requested=signals.requested,
+        stop_requested=requested,
         tell=tell,
         planned=session.planned_batches(),
         device=session.device,

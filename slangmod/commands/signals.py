@@ -5,39 +5,35 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from slangmod.commands.interruption import STOPPING, BrokenOffError, name_of
 from slangmod.errors import StoppedError
-
-STOPPING: Final = {
-    name: getattr(signal, name)
-    for name in ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
-    if hasattr(signal, name)
-}
 
 SAVED_CODE: Final = 75
 """EX_TEMPFAIL: stopped with a checkpoint saved, ``resume`` continues."""
 
 
-class _TooEarlyError(BaseException):
-    """A signal before there is anything to save; nothing may catch it on the way."""
-
-
 class Signals:
-    """Turns signals into a request to stop, once there is a checkpoint to go back to.
+    """Turns signals into a request to stop, once there is something to save.
 
-    Before ``arm`` a signal ends the program at once, leaving nothing behind. After
-    it, ``requested`` is true from the first signal on; a second Ctrl-C interrupts
-    whatever is under way. A hang-up of the terminal counts as a request to stop;
-    a broken pipe does not end training.
+    Until ``arm``, and again from ``saved`` to the next ``arm``, a signal ends the
+    program at once: nothing is lost by it. In between, ``requested`` is true from the
+    first signal on, and a second Ctrl-C interrupts whatever is under way. A hang-up of
+    the terminal counts as a request to stop; a broken pipe does not end training.
     """
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
+        self._wakeup = -1
         self._armed = False
+        self._broken_off = False
+        self._saved = ""
         self.received: int | None = None
 
     def __enter__(self) -> Self:
         """Take over the signals; only a program's main thread can."""
         if threading.current_thread() is threading.main_thread():
+            # Who watches over signals that are not heeded has no part in training.
+            self._wakeup = signal.set_wakeup_fd(-1)
             for number in STOPPING.values():
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)
@@ -49,10 +45,18 @@ class Signals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the signals back; one that came too early becomes its exit code."""
+        """Give the signals back; one that was not heeded yet becomes its exit code."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if isinstance(error, _TooEarlyError) and self.received is not None:
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup)
+        if self.received is None:
+            return
+        if error is None:
+            raise StoppedError(f"stopped by {self.name} when all was done", self.code)
+        if isinstance(error, BrokenOffError):
+            if self._saved:
+                raise self.stopped(self._saved) from None
             raise StoppedError(
                 f"stopped by {self.name} before there was a checkpoint; "
                 "nothing was written",
@@ -60,8 +64,20 @@ class Signals:
             ) from None
 
     def arm(self) -> None:
-        """From now on there is a checkpoint, and signals can wait for a step's end."""
+        """From now on a signal waits for the end of a step."""
         self._armed = True
+        if self.received is not None:  # and what it raised was swallowed on the way
+            self._armed = False
+            raise BrokenOffError(self.received)
+
+    def saved(self, where: str) -> None:
+        """All there is has been saved at ``where``: no signal need wait until ``arm``.
+
+        One that does already ends the program now.
+        """
+        self._saved, self._armed = where, False
+        if self.received is not None:
+            raise BrokenOffError(self.received)
 
     def requested(self) -> bool:
         """Whether to stop at the next border of a step."""
@@ -69,23 +85,29 @@ class Signals:
 
     def stopped(self, where: str) -> StoppedError:
         """What to raise when the state has been saved, ``where`` says at which step."""
-        code = 130 if self.received == signal.SIGINT else SAVED_CODE
         return StoppedError(
             f"stopped by {self.name} with a checkpoint at {where}; "
             "`slangmod resume` continues",
-            code,
+            self.code,
         )
+
+    @property
+    def code(self) -> int:
+        """With what a program exits that the signal ended, its state being saved."""
+        return 130 if self.received == signal.SIGINT else SAVED_CODE
 
     @property
     def name(self) -> str:
         """Name of the signal that came."""
-        return signal.Signals(self.received or 0).name
+        return name_of(self.received or 0)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         again = self.received is not None
         self.received = self.received or number
         if not self._armed:
-            raise _TooEarlyError
-        if again and number == signal.SIGINT:
+            raise BrokenOffError(self.received)
+        if again and number == signal.SIGINT and not self._broken_off:
+            # A third must not disturb who writes down that it was broken off.
+            self._broken_off = True
             raise KeyboardInterrupt

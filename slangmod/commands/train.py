@@ -1,7 +1,8 @@
 """``slangmod train``: a run from scratch."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import torch
@@ -24,8 +25,9 @@ from slangmod.commands.session import (
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import batches_of, whole_horizon
 from slangmod.commands.stepping import choose_step
+from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.errors import RunBusyError, UserError
+from slangmod.errors import UserError
 from slangmod.files import write_text
 from slangmod.optim import describe_groups
 from slangmod.runs.directory import RunDir, new_name
@@ -82,30 +84,28 @@ def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
     device = choose_device(settings.data.device)
     check_classes(settings, encodings.manifest.vocab, device)
     weights = initial_weights(settings, encodings)
-    make_room(folder, overwrite=overwrite)
+    folder.refuse_if_in_use()
+    refuse_checkpoints(folder, overwrite=overwrite)
     config = run_config(resolved, name)
     log = attach_log(level_of(settings.log_level))
     try:
         with Signals() as signals, folder.lock():
+            # Once more: whoever held the lock until now may have trained it.
+            refuse_checkpoints(folder, overwrite=overwrite)
             begin(folder, settings, config, encodings, device, weights, signals, log)
     finally:
         detach_log(log)
     return folder
 
 
-def make_room(folder: RunDir, *, overwrite: bool) -> None:
-    """Refuse a folder in use or with checkpoints, or move it aside if that is asked."""
-    if folder.in_use():
-        raise RunBusyError(f"run '{folder.name}' is in use by {folder.holder()}")
-    if not folder.has_checkpoints():
-        return
-    if not overwrite:
+def refuse_checkpoints(folder: RunDir, *, overwrite: bool) -> None:
+    """Raise UserError if the folder has checkpoints that nobody wants overwritten."""
+    if folder.has_checkpoints() and not overwrite:
         raise UserError(
             f"run '{folder.name}' has checkpoints already: `slangmod resume --name "
             f"{folder.name}` goes on with it, --overwrite moves it aside, another "
             "--name leaves it alone"
         )
-    LOG.info("the old run was moved to %s", folder.set_aside().root)
 
 
 def begin(
@@ -118,12 +118,15 @@ def begin(
     signals: Signals,
     log: RunLog,
 ) -> None:
-    """Choose, save step 0, and train."""
+    """Choose, move an old run of that name aside, save step 0, and train."""
     threads = settings.threads or torch.get_num_threads()
     deterministic = settings.deterministic or device.type == "cpu"
     exact = promise(device, threads, deterministic=deterministic)
     LOG.info("run '%s' in %s on %s", folder.name, folder.root, exact)
-    with reproducible(deterministic, threads):
+    with (
+        reproducible(deterministic, threads),
+        Watchdog(folder, settings.guard) as watchdog,
+    ):
         session = open_session(settings, encodings, device, weights=weights)
         describe(session)
         if weights is not None:
@@ -131,9 +134,11 @@ def begin(
         tell_first_deadline(session.stage.train, session.train)
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
-        write_text(folder.config, config)
         done = session.state.counters
-        with open_recording(folder, settings, log, done) as recording:
+        with (
+            room_for(folder, config),
+            open_recording(folder, settings, log, done) as recording,
+        ):
             conductor = Conductor(
                 folder,
                 session,
@@ -142,10 +147,21 @@ def begin(
                 objective,
                 recording,
                 signals,
+                watchdog,
             )
             signals.arm()
             conductor.save(session.state)
             conductor.conduct()
+
+
+@contextmanager
+def room_for(folder: RunDir, config: str) -> Iterator[None]:
+    """The first file of a new run; an old run of its name is moved aside for it."""
+    with folder.vacated() as old:
+        if old is not None:
+            LOG.info("the old run was moved to %s", old.root)
+        write_text(folder.config, config)
+        yield
 
 
 def describe(session: Session) -> None:

@@ -97,6 +97,10 @@ class RunDir:
         """How the run ended; written when training ends."""
         return self.root / "summary.toml"
 
+    def hang_file(self, step: int) -> Path:
+        """Where the program stood when nothing was done any more after ``step``."""
+        return self.root / f"hang-{step:09d}.txt"
+
     @property
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""

@@ -51,7 +51,13 @@ def test_nothing_that_is_missing_raises(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[", b"a = 1", b"\0" * 100])
 def test_nothing_that_is_broken_raises(make_run, content):
     run = make_run("first")
-    for path in (run.config, run.summary, run.steps, run.epochs, holder_file(run.lock_file)):
+    for path in (
+        run.config,
+        run.summary,
+        run.steps,
+        run.epochs,
+        holder_file(run.lock_file),
+    ):
         path.write_bytes(content)
     table = overview(run).table()
     assert table["name"] == "first"
