@@ -154,9 +154,9 @@ PLACES = {
     "a checkpoint": ("slangmod.training.checkpoint:manifest_of", 3),
     "removing old ones": ("slangmod.commands.conduct:prune_checkpoints", 4),
     "a new stage": ("slangmod.commands.conduct:next_session", 1),
-    "the last evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 16),
+    "the last evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 13),
     "loading the best": ("slangmod.commands.conduct:load_weights", 1),
-    "validation": ("slangmod.training.evaluate:count_targets", 40),
+    "validation": ("slangmod.training.evaluate:count_targets", 17),
     "the model's folder": ("slangmod.commands.conduct:save_model", 1),
     "the summary": ("slangmod.commands.conduct:write_summary", 1),
 }
