@@ -1,0 +1,206 @@
+"""A step that hangs is told with where it stands; a machine asleep does not hang."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import tomli
+
+from slangmod.commands.watchdog import GENEROUS, Watchdog
+from slangmod.runs.directory import RunDir
+from slangmod.settings.surviving import Guard
+from slangmod.training.events import Progress
+from tests.reliability.forks import Forks, make_folder
+
+TRAIN = ("train", "--toml", "config.toml", "--name", "run", "--guard.hang_time", "1s")
+HANGING = {
+    "a step": ("slangmod.training.trainer", "clip_gradients", 15),
+    "the data": ("slangmod.training.feed.Feed", "_prepare", 15),
+    "an evaluation": ("slangmod.training.evaluate", "cross_entropy_sum", 3),
+    "a checkpoint": ("slangmod.training.checkpoint", "manifest_of", 2),
+    "the first step": ("slangmod.training.trainer", "clip_gradients", 1),
+    "starting": ("slangmod.commands.train", "choose_step", 1),
+}
+"""What hangs, where that is, and in which call of it."""
+
+
+def hanging(what: str) -> tuple[str, ...]:
+    """Lines by which a process hangs there."""
+    place, name, call = HANGING[what]
+    module = place.removesuffix(".Feed")
+    return (
+        "import importlib, time",
+        f"place, calls = importlib.import_module({module!r}), []",
+        *(["place = place.Feed"] if place.endswith(".Feed") else []),
+        f"whole = place.{name}",
+        "def slow(*args, **named):",
+        "    calls.append(1)",
+        f"    if len(calls) == {call}:",
+        "        time.sleep(1000)",
+        "    return whole(*args, **named)",
+        f"place.{name} = slow",
+        # What has more time is not to take it here.
+        "import slangmod.commands.watchdog as watchdog",
+        "watchdog.GENEROUS = 2",
+    )
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    server = Forks()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def work(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_folder(tmp_path_factory.mktemp("hangs") / "work")
+    forks.done(folder, "clean", "tokenize", "encode", "--toml", "config.toml")
+    return folder
+
+
+def remove(run: Path) -> None:
+    for root, _, names in run.walk(top_down=False):
+        for name in names:
+            (root / name).unlink()
+        root.rmdir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", HANGING)
+def test_a_run_that_hangs_is_ended_and_goes_on(forks, work, promise, what) -> None:
+    run = work / "runs" / "run"
+    remove(run)
+    ended = forks.run(work, *TRAIN, before=hanging(what))
+    assert ended.code == 1
+    (told,) = [line for line in ended.errors.splitlines() if "it hangs" in line]
+    (file,) = run.glob("hang-*.txt")
+    assert file.name in told
+    place = "_prepare" if what == "the data" else "slow"
+    stacks = file.read_text("utf-8")
+    assert "thread MainThread:" in stacks
+    assert f"in {place}" in stacks or "in slow" in stacks
+    if what != "starting":
+        assert "it hangs" in (run / "train.log").read_text("utf-8")
+        summary = tomli.loads((run / "summary.toml").read_text("utf-8"))
+        assert summary["outcome"]["reason"] == "failed"
+        assert "it hangs" in summary["outcome"]["message"]
+        forks.done(work, "resume", "--name", "run")
+    assert not RunDir(run).in_use()
+    promise("R16", 1)
+
+
+@pytest.mark.slow
+def test_where_it_is_only_reported_the_run_goes_on(forks, work, promise) -> None:
+    run = work / "runs" / "run"
+    remove(run)
+    lines = [line.replace("sleep(1000)", "sleep(1.5)") for line in hanging("a step")]
+    report = ("--guard.on_hang", "report", "--guard.hang_time", "0.5s")
+    ended = forks.run(work, *TRAIN, *report, before=lines)
+    assert ended.code == 0
+    assert ended.errors.count("it hangs") == 1
+    assert [*run.glob("hang-*.txt")]
+    promise("R16", 1)
+
+
+@pytest.mark.slow
+def test_a_process_that_was_stopped_does_not_hang(forks, work, promise) -> None:
+    run = work / "runs" / "run"
+
+    def stop_for_a_while(pid: int) -> None:
+        rows = run / "epochs.csv"
+        while not (rows.is_file() and rows.read_bytes().count(b"\n") > 2):
+            time.sleep(0.01)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(2.5)
+            os.kill(pid, signal.SIGCONT)
+
+    trials = 10
+    for _ in range(trials):
+        remove(run)
+        more = ("--train.max_epochs", "8", "--guard.hang_time", "1s")
+        ended = forks.run(work, *TRAIN, *more, disturb=stop_for_a_while)
+        assert ended.code == 0, ended
+        assert "hangs" not in ended.errors
+    promise("R16", trials)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watched(
+    folder: Path, hang_time: str, clock: Callable[[], float] = time.monotonic
+) -> tuple[Watchdog, list[int]]:
+    """A watchdog that notes with which code it would end the process."""
+    run = RunDir.of(folder, "run")
+    run.root.mkdir(parents=True, exist_ok=True)
+    codes: list[int] = []
+    guard = Guard(hang_time=hang_time)
+    return Watchdog(run, guard, clock, codes.append), codes
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_hang_is_noticed_ten_times_of_ten(tmp_path, promise) -> None:
+    for trial in range(10):
+        dog, codes = watched(tmp_path, "0.02s")
+        said: list[str] = []
+        dog.step, dog.sum_up = (lambda step=trial: step), said.append
+        with dog:
+            dog(Progress(1, 2, 3, 0.0))
+            wait_for(codes.__len__)
+        assert codes == [1]
+        assert f"after step {trial}" in said[0]
+        text = (tmp_path / f"runs/run/hang-{trial:09d}.txt").read_text("utf-8")
+        assert "test_a_hang_is_noticed_ten_times_of_ten" in text
+    promise("R16", 10)
+
+
+def test_what_goes_on_is_no_hang_however_long_it_takes(tmp_path, promise) -> None:
+    dog, codes = watched(tmp_path, "0.2s")
+    with dog:
+        dog(Progress(1, 2, 3, 0.0))
+        for _ in range(60):
+            time.sleep(0.01)
+            dog.alive()
+    assert codes == []
+    promise("R16", 1)
+
+
+def test_a_limit_is_ten_usual_steps_and_what_is_slow_has_longer(tmp_path) -> None:
+    clock = Clock()
+    dog, _ = watched(tmp_path, "1s", clock)
+    assert dog.limit(1.0) == GENEROUS  # nothing is known of steps yet
+    for seconds in (0.5, 0.5, 90.0, 0.5):
+        dog(Progress(1, 2, 3, 0.0))
+        clock.now += seconds
+    dog(Progress(1, 2, 3, 0.0))
+    assert dog.limit(1.0) == 5.0
+    assert dog.limit(7.0) == 7.0
+    with dog.slow("saving a checkpoint"):
+        assert dog.limit(7.0) == 7.0 * GENEROUS
+    assert dog.limit(7.0) == 7.0
+
+
+def test_where_it_is_unset_nobody_watches(tmp_path) -> None:
+    before = threading.active_count()
+    with Watchdog(RunDir.of(tmp_path, "run"), Guard(hang_time=None)):
+        assert threading.active_count() == before
