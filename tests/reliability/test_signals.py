@@ -85,7 +85,7 @@ def what_was_learnt(run: Path) -> dict[str, object]:
 
 
 def nothing_is_half_written(run: Path) -> bool:
-    return not [path for path in run.rglob(".*") if path.name != ".slangmod.json"]
+    return not [*run.rglob(".aside-*"), *run.rglob(".old-*")]
 
 
 def resumed_like(forks: Forks, run: Path, whole: str) -> bool:
