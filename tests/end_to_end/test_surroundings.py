@@ -17,7 +17,7 @@ from slangmod.training.trainer import Trainer
 TRAIN = ("train", "--toml", "config.toml", "--name", "run")
 FEW = ("--train.max_steps", "8")
 MORE = ("resume", "--name", "run", "--train.max_steps", "12")
-GREEK = "ο γάτος κάθισε στο χαλί και είδε τον σκύλο που έτρεχε · "
+GREEK = "γάτος κάθισε στο χαλί και είδε τον σκύλο που έτρεχε · "
 
 
 def command(

@@ -1,0 +1,137 @@
+"""Signals end an action at once, even where a library does not let Python hear."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from slangmod.commands.interruption import (
+    STOPPING,
+    BrokenOffError,
+    broken_off_by_signals,
+)
+from slangmod.commands.signals import Signals
+from slangmod.errors import StoppedError
+
+
+@pytest.mark.parametrize("number", STOPPING.values())
+def test_a_signal_breaks_off_what_is_done(number) -> None:
+    tidied = []
+    expected = KeyboardInterrupt if number == signal.SIGINT else BrokenOffError
+    before = signal.getsignal(number)
+    with pytest.raises(expected), broken_off_by_signals():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        finally:
+            tidied.append(number)
+    assert tidied == [number]
+    assert signal.getsignal(number) is before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with broken_off_by_signals(), Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_beside_the_main_thread_signals_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found = []
+
+    def work() -> None:
+        with broken_off_by_signals(), Signals():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+DEAF = """
+import hashlib
+from slangmod.commands.interruption import broken_off_by_signals
+with broken_off_by_signals(patience=0.2):
+    print(flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"long", b"work", 2_000_000_000)
+"""
+
+
+def test_a_library_that_does_not_listen_is_not_waited_for() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=50)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in errors
+
+
+def test_a_signal_before_there_is_a_checkpoint_has_its_own_code() -> None:
+    with pytest.raises(StoppedError) as stop, Signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+    assert "nothing was written" in str(stop.value)
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 75), ("SIGINT", 130)])
+def test_a_signal_while_all_is_saved_ends_at_once(number, code) -> None:
+    with pytest.raises(StoppedError, match="at step 7") as stop, Signals() as signals:
+        signals.arm()
+        signals.saved("step 7")
+        os.kill(os.getpid(), STOPPING[number])
+        time.sleep(60)
+    assert stop.value.exit_code == code
+
+
+def test_what_was_swallowed_on_the_way_is_not_lost() -> None:
+    with pytest.raises(StoppedError) as stop, Signals() as signals:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except BaseException:  # as what Python calls behind the scenes does
+            pass
+        signals.arm()
+        raise AssertionError("went on")
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+
+
+def test_a_signal_that_comes_when_all_is_done_is_not_lost() -> None:
+    with (
+        pytest.raises(StoppedError, match="when all was done") as stop,
+        Signals() as signals,
+    ):
+        signals.arm()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.requested()
+    assert stop.value.exit_code == 75
+
+
+def test_only_the_second_ctrl_c_interrupts() -> None:
+    heard = []
+    with pytest.raises(StoppedError), Signals() as signals:
+        signals.arm()
+        for _ in range(4):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+                heard.append("nothing")
+            except KeyboardInterrupt:
+                heard.append("interrupted")
+    assert heard == ["nothing", "interrupted", "nothing", "nothing"]
