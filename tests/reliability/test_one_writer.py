@@ -25,7 +25,7 @@ from slangmod import locks
 from slangmod.errors import RunBusyError
 from slangmod.runs.directory import RunDir
 
-locks.PAUSE = 0.01
+locks.PAUSE = 0.003
 run = RunDir.of(sys.argv[1], "first")
 
 def take(start, told, go_on):
