@@ -15,6 +15,9 @@ STOPPING: Final = {
     if hasattr(signal, name)
 }
 
+AGAIN: Final = 0.05
+"""Seconds after which a signal comes again that was swallowed."""
+
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
 
@@ -70,13 +73,42 @@ def broken_off_by_signals(
     watching = (reading, heeded, leave, patience)
     threading.Thread(target=_watch, args=watching, daemon=True).start()
     try:
-        yield
+        with nothing_swallowed():
+            yield
     finally:
         heeded.set()
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(former)
         os.close(writing)
+
+
+@contextmanager
+def nothing_swallowed() -> Iterator[None]:
+    """Send a signal once more if Python drops what it raises.
+
+    It does wherever it is just calling something of its own accord, such as what
+    weak references ask for, of which compiling is full.
+    """
+    former, timers = sys.unraisablehook, list[threading.Timer]()
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        error = dropped.exc_value
+        if not isinstance(error, BrokenOffError | KeyboardInterrupt):
+            former(dropped)
+            return
+        number = getattr(error, "number", signal.SIGINT)
+        timers.append(threading.Timer(AGAIN, os.kill, (os.getpid(), number)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
+        for timer in timers:
+            timer.cancel()
 
 
 def _watch(

@@ -34,6 +34,31 @@ def test_a_signal_breaks_off_what_is_done(number) -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
+class Deaf:
+    """What it is called for when it goes, Python drops the errors of."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.number)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_signal_raises_is_not_swallowed(number, capsys) -> None:
+    expected = KeyboardInterrupt if number == signal.SIGINT else BrokenOffError
+    with pytest.raises(expected), broken_off_by_signals():
+        deaf = Deaf(number)
+        del deaf
+        time.sleep(60)
+    with pytest.raises(StoppedError), broken_off_by_signals(), Signals():
+        deaf = Deaf(number)
+        del deaf
+        time.sleep(60)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

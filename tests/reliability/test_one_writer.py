@@ -182,11 +182,12 @@ def test_a_folder_that_vanished_while_it_was_waited_for_is_not_taken(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_of_two_commands_at_once_one_trains(tmp_path, promise) -> None:
     folder, forks = make_folder(tmp_path / "work"), Forks()
     forks.done(folder, "clean", "tokenize", "encode", "--toml", "config.toml")
     forks.close()
-    rounds = 5
+    rounds = 3
     for number in range(rounds):
         both = [
             subprocess.Popen(
@@ -196,7 +197,7 @@ def test_of_two_commands_at_once_one_trains(tmp_path, promise) -> None:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            for long in (("--train.max_epochs", "40"), ("--train.max_epochs", "41"))
+            for long in (("--train.max_epochs", "20"), ("--train.max_epochs", "21"))
         ]
         errors = [process.communicate(timeout=240)[1] for process in both]
         codes = [process.returncode for process in both]

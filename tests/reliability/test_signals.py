@@ -412,3 +412,33 @@ def test_a_signal_while_the_program_loads_ends_it(work, promise, number) -> None
         if not (work / "runs" / name).exists():
             assert process.returncode in (128 + number, -number)
     promise("R8", trials)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_compiling_is_broken_off_with_all_that_helps_in_it(
+    forks, work, tmp_path, promise, number
+) -> None:
+    chance, trials = random.Random(int(number)), 4
+    code = {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    long = ("--model.compile", "true", "--train.max_epochs", "100000")
+
+    def break_off(pid: int) -> None:
+        deadline = time.monotonic() + 120
+        while "compiling" not in (work / "errors.txt").read_text("utf-8"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 12))
+        os.killpg(pid, number)  # as a terminal does, and schedulers
+
+    for trial in range(trials):
+        run = work / "runs" / f"compiled-{number.name}-{trial}"
+        cache = tmp_path / str(trial)
+        lines = (f"import os; os.environ['TORCHINDUCTOR_CACHE_DIR'] = {str(cache)!r}",)
+        argv = (*TRAIN, "--name", run.name, *long)
+        ended = forks.run(work, *argv, disturb=break_off, before=lines)
+        assert "Traceback" not in ended.errors
+        assert ended.errors.count("error:") == 1
+        assert ended.code == (KINDS[number] if run.exists() else code)
+    promise("R8", trials)
