@@ -185,6 +185,18 @@ def test_what_goes_on_is_no_hang_however_long_it_takes(tmp_path, promise) -> Non
     promise("R16", 1)
 
 
+def test_a_machine_that_was_asleep_does_not_hang(tmp_path, promise) -> None:
+    asleep = [0.0]
+    dog, codes = watched(tmp_path, "2s", lambda: time.monotonic() + sum(asleep))
+    with dog:
+        dog(Progress(1, 2, 3, 0.0))
+        for _ in range(3):
+            asleep.append(3600.0)
+            time.sleep(0.15)
+    assert codes == []
+    promise("R16", 3)
+
+
 def test_a_limit_is_ten_usual_steps_and_what_is_slow_has_longer(tmp_path) -> None:
     clock = Clock()
     dog, _ = watched(tmp_path, "1s", clock)
