@@ -23,7 +23,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
-        self._wakeup = -1
+        self._wakeup: int | None = None
         self._armed = False
         self._broken_off = False
         self._saved = ""
@@ -48,7 +48,7 @@ class Signals:
         """Give the signals back; one that was not heeded yet becomes its exit code."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._before:
+        if self._wakeup is not None:
             signal.set_wakeup_fd(self._wakeup)
         if self.received is None:
             return
