@@ -41,8 +41,6 @@ def keep_streams() -> None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
     if sys.stdout is None:
         sys.stdout = _text(io.FileIO(1, "w", closefd=False))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # in a locale of few letters
     sys.stderr = _text(Forgiving(2, "w", closefd=False))
 
 

@@ -129,9 +129,6 @@ def begin(
     ):
         session = open_session(settings, encodings, device, weights=weights)
         describe(session)
-        if weights is not None:
-            LOG.info("starting from the weights of %s", settings.train.init_from)
-        tell_first_deadline(session.stage.train, session.train)
         objective, compiled = choose_step(session, settings.model.compile)
         choices = Choices(str(device), threads, compiled, deterministic)
         done = session.state.counters
@@ -182,6 +179,9 @@ def describe(session: Session) -> None:
             if number != REST:
                 LOG.info("group %s takes %s", number, in_brief(names))
     warn_of_warmups(session)
+    if session.settings.train.init_from is not None:
+        LOG.info("starting from the weights of %s", session.settings.train.init_from)
+    tell_first_deadline(session.stage.train, session.train)
 
 
 def warn_of_warmups(session: Session) -> None:

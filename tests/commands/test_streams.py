@@ -58,18 +58,3 @@ def test_what_can_be_said_is_said(tmp_path) -> None:
     assert done.stdout == "said\n"
     assert done.stderr == "said\nby a library"
     assert done.returncode == 75
-
-
-def test_a_stream_of_few_letters_says_which_it_lacks() -> None:
-    code = (
-        "from slangmod.commands.streams import keep_streams; keep_streams(); "
-        "print('\\u03b3')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "\\u03b3\n"
