@@ -7,8 +7,15 @@ from typing import Any
 
 import torch
 
+from slangmod.commands.bad_steps import BadSteps
 from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import Recording
+from slangmod.commands.rewinding import (
+    fit_or_spike,
+    go_back,
+    incidents,
+    refuge_steps,
+)
 from slangmod.commands.sampling import samplers
 from slangmod.commands.session import (
     Choices,
@@ -38,7 +45,7 @@ from slangmod.training.checkpoint import (
     save_checkpoint,
 )
 from slangmod.training.evaluate import Evaluator, Score
-from slangmod.training.events import all_of
+from slangmod.training.events import Callback, Spike, all_of
 from slangmod.training.limits import Outcome
 from slangmod.training.memory import peak_memory
 from slangmod.training.state import TrainState
@@ -68,8 +75,9 @@ class Conductor:
         self.recording.sync()
         about = about_run(self.session.settings, self.encodings, self.choices)
         save_checkpoint(self.run.checkpoints, state, about)
-        keep = self.session.settings.checkpoint.keep
-        prune_checkpoints(self.run.checkpoints, keep, state.patience.best_step)
+        settings = self.session.settings
+        needed = {state.patience.best_step, *refuge_steps(state, settings)}
+        prune_checkpoints(self.run.checkpoints, settings.checkpoint.keep, needed)
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.
@@ -115,15 +123,23 @@ class Conductor:
                 objective,
                 save=self.save,
                 signals=self.signals,
-                tell=all_of(recording, memory, *samplers(session, recording.samples)),
+                tell=all_of(recording, memory, *self.witnesses(session)),
             )
-            outcome = trainer.fit(session.state, session.train, session.test)
-            if outcome.reason == "interrupted":
+            ended = fit_or_spike(trainer, session)
+            if isinstance(ended, Spike):
+                before, session = session, go_back(self.run, session, ended, recording)
+            elif ended.reason == "interrupted":
                 raise self.stopped()
-            if outcome.reason != "next_stage":
-                return outcome
-            before, session = session, next_session(session)
+            elif ended.reason != "next_stage":
+                return ended
+            else:
+                before, session = session, next_session(session)
             objective = next_step(before, session, objective)
+
+    def witnesses(self, session: Session) -> tuple[Callback, ...]:
+        """What watches training and must know its data, or its model."""
+        bad_steps = BadSteps(self.run, session.train, session.settings.seed)
+        return (bad_steps, *samplers(session, self.recording.samples))
 
     def keep_best(self, outcome: Outcome) -> Score:
         """Validate the best model and put it into the run's ``model/`` folder."""
@@ -164,6 +180,7 @@ class Conductor:
             "steps": counters.step,
             "epochs": counters.epoch,
             **self.best(patience),
+            **incidents(self.session.state),
         }
         write_summary(
             self.run.summary,
