@@ -6,7 +6,6 @@ and goes through the steps between as the run did.
 
 import logging
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
