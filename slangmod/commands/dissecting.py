@@ -68,7 +68,8 @@ def of_batch(
     seed_batch(seed, position)
     loss = objective(*to_device(batch, session.device))
     (loss / tokens).backward()  # type: ignore[no-untyped-call]
-    found = {"loss": float(loss) / own, "gradient_norm": gradient_norm(model, before)}
+    nats = float(loss.detach())
+    found = {"loss": nats / own, "gradient_norm": gradient_norm(model, before)}
     place = None
     if not all(map(math.isfinite, found.values())):
         seed_batch(seed, position)

@@ -206,7 +206,11 @@ def bits_of(run: Path) -> dict[str, Any]:
     }
     files = [*newest.glob("*.safetensors"), run / "model" / "model.safetensors"]
     files += [path for path in [run / "incidents.jsonl"] if path.exists()]
-    files += sorted(run.glob("bad/*"))
+    files += sorted(run.glob("bad/*.safetensors"))
+    for path in sorted(run.glob("bad/*.json")):
+        # Which checkpoint is before a bad step depends on where signals left one.
+        about = json.loads(path.read_text("utf-8"))
+        found[path.name] = about | {"checkpoint": None}
     return found | {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
@@ -215,7 +219,7 @@ def prepare(folder: Path) -> None:
     (folder / "config.toml").write_text(CONFIG, "utf-8")
     (folder / "raw").mkdir()
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "red", "dogs", "run"]
-    for name, size in (("train", 1075), ("test", 60), ("validation", 60)):
+    for name, size in (("train", 1100), ("test", 60), ("validation", 60)):
         text = " ".join(words[(i * i + i // 7) % 11] for i in range(size))
         (folder / "raw" / f"{name}.txt").write_text(text, "utf-8")
     with pytest.MonkeyPatch.context() as patch:
