@@ -18,9 +18,11 @@ from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import (
     abandon_after,
     checkpoint_path,
+    list_checkpoints,
     load_checkpoint,
     problems_of,
     read_counters,
+    step_of,
 )
 from slangmod.training.course import Course
 from slangmod.training.events import Rewind, Spike
@@ -73,10 +75,14 @@ def go_back(
 
 
 def good_checkpoint(folder: Path, course: Course, step: int) -> Path:
-    """The newest sound checkpoint from before a spike at ``step``; RunError if none."""
-    tried = []
-    for refuge in course.refuges_before(step):
-        path = checkpoint_path(folder, refuge.step)
+    """The newest sound checkpoint from before a spike at ``step``; RunError if none.
+
+    Those that were due come first; others depend on when the run was interrupted.
+    """
+    due = [checkpoint_path(folder, one.step) for one in course.refuges_before(step)]
+    older = [path for path in list_checkpoints(folder) if step_of(path) < step - 1]
+    tried: list[str] = []
+    for path in dict.fromkeys([*due, *older]):
         problems = problems_of(path)
         if not problems:
             return path
