@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from slangmod.cli import main
-from slangmod.commands import session
+from slangmod.commands import dissecting, replay, session
 from slangmod.runs.summary import read_summary
+from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
 
 CONFIG = """\
@@ -98,26 +99,30 @@ class Lab:
     harm: Mapping[int, Harm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        seed_batch, build_objective = session.seed_batch, session.build_objective
-        position = -1
+        seed_batch, position = session.seed_batch, -1
 
         def seed(number: int, now: int) -> None:
             nonlocal position
             position = now
             seed_batch(number, now)
 
-        def build(*parts: Any) -> Any:
-            objective = build_objective(*parts)
-
-            def harmed(inputs: Tensor, targets: Tensor) -> Tensor:
+        def harmed(objective: Objective) -> Objective:
+            def one(inputs: Tensor, targets: Tensor) -> Tensor:
                 harm = self.harm.get(position, lambda loss: loss)
                 return harm(objective(inputs, targets))
 
-            return harmed
+            return one
+
+        def trainer(**known: Any) -> Trainer:
+            return Trainer(**known | {"objective": harmed(known["objective"])})
+
+        def taken_apart(now: session.Session, objective: Objective) -> dict[str, Any]:
+            return dissecting.dissect(now, harmed(objective))
 
         self.patch.setattr(session, "seed_batch", seed)
-        self.patch.setattr("slangmod.commands.dissecting.seed_batch", seed)
-        self.patch.setattr(session, "build_objective", build)
+        self.patch.setattr(dissecting, "seed_batch", seed)
+        self.patch.setattr(session, "Trainer", trainer)
+        self.patch.setattr(replay, "dissect", taken_apart)
         self.patch.setattr("os.fsync", lambda _: None)  # bits are under test here
         self.patch.chdir(self.folder)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from slangmod.commands import rewinding
+from slangmod.commands import rewinding, stepping
+from slangmod.runs.summary import read_summary
 from slangmod.training import checkpoint
 from slangmod.training.course import Course, Rules
 from tests.reliability.guarded import KilledError, Lab, bits_of, rows, tripled
@@ -25,10 +26,10 @@ train.batch_size = 4
 """
 
 SPIKES = {
-    "in the middle of an epoch": {43},
+    "in the middle of an epoch": {42},
     "right after the first epoch": {34},
     "in the last step": {98},
-    "twice from the same checkpoint": {44, 47},
+    "twice in a short time": {44, 47},
     "in two epochs": {42, 80},
 }
 """Mini-batches whose loss is three times what it should be."""
@@ -42,7 +43,7 @@ def spiked(lab: Lab, which: str) -> dict:
     return bits_of(lab.root("whole"))
 
 
-def each_end_resumes_to_the_same_bits(
+def each_end_resumes(
     lab: Lab, end: Callable[[str, int], None], whole: dict, steps: Iterable[int]
 ) -> int:
     """End a run after each number of steps, go on with it, compare; -> trials."""
@@ -58,31 +59,34 @@ def each_end_resumes_to_the_same_bits(
     return trials
 
 
-# Step 22 spikes, and training goes back to step 18.
-
-
-def test_a_run_that_goes_back_can_be_killed_at_some_steps(lab, promise) -> None:
-    whole = spiked(lab, "in the middle of an epoch")
-    promise(
-        "R11", each_end_resumes_to_the_same_bits(lab, lab.killed_at, whole, (20, 22))
-    )
-
-
-def test_a_run_that_goes_back_can_be_stopped_at_some_steps(lab, promise) -> None:
-    whole = spiked(lab, "in the middle of an epoch")
-    promise(
-        "R11", each_end_resumes_to_the_same_bits(lab, lab.stopped_at, whole, (20, 23))
-    )
+def test_a_run_that_goes_back_can_end_at_some_steps(lab, promise) -> None:
+    """Step 22 spikes, and training goes back to step 18."""
+    whole, few = spiked(lab, "in the middle of an epoch"), each_end_resumes
+    trials = few(lab, lab.killed_at, whole, [22])
+    promise("R11", trials + few(lab, lab.stopped_at, whole, [20]))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("which", SPIKES)
-@pytest.mark.parametrize("end", ["killed_at", "stopped_at"])
-def test_a_run_that_goes_back_can_end_at_any_step(lab, promise, which, end) -> None:
-    whole = spiked(lab, which)
-    ends = getattr(lab, end)
-    promise("R11", each_end_resumes_to_the_same_bits(lab, ends, whole, range(1, 66)))
+@pytest.mark.parametrize(
+    ("which", "end", "every"),
+    [
+        ("in the middle of an epoch", "killed_at", 1),
+        ("in the middle of an epoch", "stopped_at", 1),
+        ("right after the first epoch", "killed_at", 2),
+        ("right after the first epoch", "stopped_at", 3),
+        ("in the last step", "killed_at", 4),
+        ("twice in a short time", "killed_at", 2),
+        ("twice in a short time", "stopped_at", 2),
+        ("in two epochs", "stopped_at", 3),
+    ],
+)
+def test_a_run_that_goes_back_can_end_at_any_step(
+    lab, promise, which, end, every
+) -> None:
+    whole, ends = spiked(lab, which), getattr(lab, end)
+    steps = range(1, 66, every)
+    promise("R11", each_end_resumes(lab, ends, whole, steps))
 
 
 @pytest.mark.slow
@@ -99,8 +103,8 @@ def test_a_run_with_stages_that_goes_back_can_be_killed_at_any_step(
     (rewind,) = [x for x in lab.incidents("whole") if x["incident"] == "rewind"]
     assert rewind["checkpoint"] == 17
     whole = bits_of(lab.root("whole"))
-    steps = range(1, 100)
-    trials = each_end_resumes_to_the_same_bits(lab, lab.killed_at, whole, steps)
+    steps = range(15, 60)  # the stages meet after 17, the spike comes at 28
+    trials = each_end_resumes(lab, lab.killed_at, whole, steps)
     promise("R11", trials)
 
 
@@ -126,8 +130,9 @@ def test_a_rewind_can_be_killed_between_the_checkpoints_that_it_removes(
     lab, promise
 ) -> None:
     """With one that a signal left between the one gone back to and the spike."""
-    lab.harm = {43: tripled}
+    lab.harm = {42: tripled}
     every = ("--checkpoint.every", "2", "--checkpoint.keep", "9")
+    every = (*every, "--train.max_steps", "24")
     assert lab.train("whole", *every) == 0
     whole = bits_of(lab.root("whole"))
     remove, left = checkpoint.remove_checkpoint, 0
@@ -154,6 +159,20 @@ def killing(function: Callable, late: bool) -> Callable:
         raise KilledError
 
     return one
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_compiled_run_that_goes_back_resumes_to_the_same_bits(lab, promise) -> None:
+    lab.patch.setattr(stepping, "PAYS_AFTER", 0.0)
+    path = lab.folder / "config.toml"
+    text = path.read_text("utf-8").replace("compile = false", "compile = true")
+    path.write_text(text, "utf-8")
+    whole = spiked(lab, "in the middle of an epoch")
+    compiled = read_summary(lab.root("whole") / "summary.toml")["environment"]
+    assert compiled["compiled"] is True
+    trials = each_end_resumes(lab, lab.killed_at, whole, (22, 25))
+    promise("R11", trials)
 
 
 def test_what_a_spike_damaged_is_gone_and_its_mini_batches_are_stepped_over(
@@ -184,7 +203,7 @@ def test_what_a_spike_damaged_is_gone_and_its_mini_batches_are_stepped_over(
 
 
 def test_the_weights_after_a_rewind_are_those_gone_back_to(lab) -> None:
-    lab.harm = {43: tripled}
+    lab.harm = {42: tripled}
     assert lab.train("spiked", "--train.max_steps", "22") == 0
     lab.harm = {}
     assert lab.train("plain", "--train.max_steps", "18") == 0
@@ -202,7 +221,7 @@ def test_the_weights_after_a_rewind_are_those_gone_back_to(lab) -> None:
 
 
 def test_a_run_goes_back_only_so_often(lab, capsys) -> None:
-    lab.harm = {43: tripled, 60: tripled}
+    lab.harm = {42: tripled, 60: tripled}
     assert lab.train("run", "--guard.max_rewinds", "1") == 1
     assert (
         "the loss spikes again after guard.max_rewinds = 1" in capsys.readouterr().err
@@ -215,7 +234,7 @@ def test_a_run_goes_back_only_so_often(lab, capsys) -> None:
 
 def test_with_no_sound_checkpoint_to_go_back_to_a_run_fails(lab, capsys) -> None:
     lab.patch.setattr(rewinding, "problems_of", lambda path: [f"{path.name}: torn"])
-    lab.harm = {43: tripled}
+    lab.harm = {42: tripled}
     assert lab.train("run") == 1
     assert (
         "no checkpoint to go back to: step-000000018: torn" in capsys.readouterr().err
@@ -223,12 +242,14 @@ def test_with_no_sound_checkpoint_to_go_back_to_a_run_fails(lab, capsys) -> None
 
 
 def test_a_spike_is_only_told_where_nothing_else_is_asked_for(lab, capsys) -> None:
-    lab.harm = {43: tripled}
-    assert lab.train("told", "--guard.on_spike", "report", "--log_level", "info") == 0
+    lab.harm = {42: tripled}
+    few = ("--train.max_steps", "24")
+    told = ("--guard.on_spike", "report", "--log_level", "info")
+    assert lab.train("told", *few, *told) == 0
     assert capsys.readouterr().err.count("is a spike") == 1
     assert lab.outcome("told")["spikes"] == 1
     assert "rewinds" not in lab.outcome("told")
-    assert lab.train("quiet", "--guard.on_spike", "ignore") == 0
+    assert lab.train("quiet", *few, "--guard.on_spike", "ignore") == 0
     assert lab.incidents("quiet") == []
     same = "steps.csv", "epochs.csv"
     for name in same:
