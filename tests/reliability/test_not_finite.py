@@ -302,7 +302,7 @@ def test_a_replay_says_where_numbers_cease_to_be_finite(lab: Lab, capsys) -> Non
 
     lab.patch.setattr(replay, "load_checkpoint", broken)
     capsys.readouterr()
-    assert lab.run("replay", "--name", "run", "--step", "9") == 0
+    assert lab.run("replay", "--name", "run", "--step", "8") == 0
     tables = tomli.loads(capsys.readouterr().out)
     assert "feed" in tables["batch"][0]["first_output_not_finite"]
     assert tables["gradients_not_finite"]
