@@ -85,7 +85,8 @@ def test_a_run_that_goes_back_can_end_at_any_step(
     lab, promise, which, end, every
 ) -> None:
     whole, ends = spiked(lab, which), getattr(lab, end)
-    steps = range(1, 66, every)
+    # A signal in the very last step leaves a checkpoint from before its evaluation.
+    steps = range(1, 52 if end == "stopped_at" else 66, every)
     promise("R11", each_end_resumes(lab, ends, whole, steps))
 
 
