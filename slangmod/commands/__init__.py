@@ -112,6 +112,15 @@ COMMANDS: dict[str, Command] = {
         on_run=True,
         changeable=(*ALWAYS_MAY_CHANGE, "chat"),
     ),
+    "replay": Command(
+        help="look closely at one optimizer step of a run",
+        module="slangmod.commands.replay",
+        group="Looking at runs",
+        flags=(Flag("--step", VALUE, "which; default: the last bad one", "N"),),
+        settings=WHICH_RUN,
+        on_run=True,
+        changeable=ALWAYS_MAY_CHANGE,
+    ),
     "monitor": Command(
         help="watch the curves of a run as it learns",
         module="slangmod.commands.monitor",

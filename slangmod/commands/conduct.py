@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 
+from slangmod.commands.bad_steps import BadSteps
 from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import Recording
+from slangmod.commands.rewinding import (
+    fit_or_spike,
+    go_back,
+    incidents,
+    refuge_steps,
+)
 from slangmod.commands.sampling import samplers
 from slangmod.commands.session import (
     Choices,
@@ -46,7 +53,7 @@ from slangmod.training.checkpoint import (
     save_checkpoint,
 )
 from slangmod.training.evaluate import Evaluator, Score
-from slangmod.training.events import all_of
+from slangmod.training.events import Callback, Spike, all_of
 from slangmod.training.limits import Outcome
 from slangmod.training.memory import peak_memory
 from slangmod.training.state import TrainState
@@ -77,8 +84,9 @@ class Conductor:
         self.recording.sync()
         about = about_run(self.session.settings, self.encodings, self.choices)
         save_checkpoint(self.run.checkpoints, state, about)
-        keep = self.session.settings.checkpoint.keep
-        prune_checkpoints(self.run.checkpoints, keep, state.patience.best_step)
+        settings = self.session.settings
+        needed = {state.patience.best_step, *refuge_steps(state, settings)}
+        prune_checkpoints(self.run.checkpoints, settings.checkpoint.keep, needed)
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.
@@ -130,18 +138,35 @@ class Conductor:
                 objective,
                 save=self.save_in_peace,
                 requested=self.requested,
-                tell=all_of(*watching, *samplers(session, recording.samples)),
+                tell=all_of(*watching, *self.witnesses(session)),
             )
-            outcome = trainer.fit(session.state, session.train, session.test)
-            if outcome.reason == "interrupted":
-                raise self.stopped()
-            if outcome.reason != "next_stage":
-                return outcome
-            self.signals.saved(self.where())
-            with self.watchdog.slow("going over to the next stage"):
-                before, session = session, next_session(session)
-                objective = next_step(before, session, objective)
-            self.signals.arm()
+            ended = fit_or_spike(trainer, session)
+            if isinstance(ended, Outcome):
+                if ended.reason == "interrupted":
+                    raise self.stopped()
+                if ended.reason != "next_stage":
+                    return ended
+            session, objective = self.go_over(session, ended, objective)
+
+    def go_over(
+        self, session: Session, ended: Outcome | Spike, objective: Objective
+    ) -> tuple[Session, Objective]:
+        """On to the next stage, or back from a spike; with the step to train with."""
+        self.signals.saved(self.where())
+        with self.watchdog.slow("going over to what comes next"):
+            after = (
+                go_back(self.run, session, ended, self.recording)
+                if isinstance(ended, Spike)
+                else next_session(session)
+            )
+            objective = next_step(session, after, objective)
+        self.signals.arm()
+        return after, objective
+
+    def witnesses(self, session: Session) -> tuple[Callback, ...]:
+        """What watches training and must know its data, or its model."""
+        bad_steps = BadSteps(self.run, session.train, session.settings.seed)
+        return (bad_steps, *samplers(session, self.recording.samples))
 
     def keep_best(self, outcome: Outcome) -> Score:
         """Validate the best model and put it into the run's ``model/`` folder."""
@@ -213,6 +238,7 @@ class Conductor:
             "steps": counters.step,
             "epochs": counters.epoch,
             **self.best(patience),
+            **incidents(self.session.state),
         }
         write_summary(
             self.run.summary,

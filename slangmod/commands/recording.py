@@ -9,6 +9,7 @@ from slangmod.commands.at_hand import data_at_hand
 from slangmod.commands.session import epoch_columns
 from slangmod.commands.staging import stage_columns
 from slangmod.runs.directory import RunDir
+from slangmod.runs.incidents import Incidents
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.progress import LogLines, open_progress
 from slangmod.runs.recorders import EpochsCsv, MemoryCsv, StepsCsv
@@ -56,7 +57,11 @@ class Recording:
         self.samples = SamplesFile(run.samples)
         self._progress = open_progress(show_bar, sys.stderr)
         self._tracking = tracking
-        self._watchers = (*self._tables, LogLines(), self._progress, tracking)
+        self._incidents = Incidents(run.incidents)
+        self._watchers = (
+            *(*self._tables, LogLines(), self._incidents),
+            *(self._progress, tracking),
+        )
 
     def __enter__(self) -> Self:
         """Use as a context, which lets go of all files."""
@@ -74,6 +79,7 @@ class Recording:
             table.close()
         self.memory.close()
         self.samples.close()
+        self._incidents.close()
         self._tracking.close(error)
 
     def __call__(self, event: Event) -> None:
@@ -88,6 +94,7 @@ class Recording:
         epochs.cut_after(counters.evaluated_step)
         self.memory.cut_after(counters.batch)
         self.samples.cut_after(counters.step)
+        self._tracking.go_back_to(counters.logged_batch)
 
     def sync(self) -> None:
         """Make durable what has been recorded; belongs before each checkpoint."""
@@ -95,6 +102,7 @@ class Recording:
             table.sync()
         self.memory.sync()
         self.samples.sync()
+        self._incidents.sync()
         self._log.sync()
 
 

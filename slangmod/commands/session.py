@@ -26,6 +26,7 @@ from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
+from slangmod.training.course import Rules
 from slangmod.training.device import autocast
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback
@@ -150,6 +151,7 @@ def next_session(session: Session) -> Session:
     if not plan.reset_optimizer:
         carry_over(state.optimizer, optimizer)
     state.optimizer = optimizer
+    state.course.begin_stage()
     return session_of(
         session.settings, session.legs, session.device, state, session.test
     )
@@ -218,8 +220,16 @@ def build_trainer(
         stop_requested=requested,
         tell=tell,
         planned=session.planned_batches(),
+        rules=rules_of(settings),
         device=session.device,
     )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What ``[guard]`` asks for; to stop is to leave no step out."""
+    guard = settings.guard
+    skips = guard.max_skips if guard.non_finite == "skip" else 0
+    return Rules(skips, guard.on_spike, guard.spike_sigma, guard.spike_window)
 
 
 def limits_of(session: Session) -> Limits:

@@ -66,6 +66,14 @@ class TokenDataset:
         A short last mini-batch of an epoch is filled up with rows whose targets are
         all IGNORE, so that shapes never change.
         """
+        _, starts, targets = self.places(position)
+        return self._gather(starts, targets)
+
+    def places(self, position: int) -> tuple[list[int], list[int], list[int]]:
+        """The rows of that mini-batch, and where in the stream of tokens they lie.
+
+        -> number of each row in its epoch, its first token, how many targets it has.
+        """
         epoch, place = self.locate(position)
         offset = self.offset(epoch)
         count = self.rows.count(offset)
@@ -74,7 +82,7 @@ class TokenDataset:
         if self.shuffle:
             places = shuffled(places, count, self.seed, epoch)
         starts, targets = self.rows.spans(places, offset)
-        return self._gather(starts.tolist(), targets.tolist())
+        return places.tolist(), starts.tolist(), targets.tolist()
 
     def offset(self, epoch: int) -> int:
         """By how many tokens the rows of ``epoch`` (from 1) are moved."""

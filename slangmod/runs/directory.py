@@ -88,6 +88,16 @@ class RunDir:
         return self.root / "samples.jsonl"
 
     @property
+    def incidents(self) -> Path:
+        """What went wrong and what was done then, a line of JSON each."""
+        return self.root / "incidents.jsonl"
+
+    @property
+    def bad_steps(self) -> Path:
+        """Folder of optimizer steps that were not finite, two files each."""
+        return self.root / "bad"
+
+    @property
     def report(self) -> Path:
         """Everything about the run on one page."""
         return self.root / "report.html"

@@ -41,7 +41,8 @@ def numbers(step: StepDone | None, speed: float) -> str:
     if step is not None:
         if step.learning_rate is not None:
             parts.insert(0, f"lr {step.learning_rate:.2e}")
-        parts.insert(0, f"loss {step.loss:7.4f}")
+        if step.loss is not None:
+            parts.insert(0, f"loss {step.loss:7.4f}")
     return " | ".join(parts)
 
 
@@ -166,13 +167,13 @@ class LogLines:
     def __call__(self, event: Event) -> None:
         """Log evaluations and the end of training."""
         if isinstance(event, EpochDone):
-            average = event.ema_test_loss
+            average, train = event.ema_test_loss, event.train_loss
             LOG.info(
-                "epoch %3d | step %7d | train %.4f | test %.4f%s | perplexity %8.2f | "
+                "epoch %3d | step %7d | train %s | test %.4f%s | perplexity %8.2f | "
                 "lr %.2e | %7s%s",
                 event.epoch,
                 event.step,
-                event.train_loss,
+                "  none" if train is None else f"{train:.4f}",
                 event.test_loss,
                 "" if average is None else f" | average {average:.4f}",
                 perplexity(event.test_loss),

@@ -59,6 +59,13 @@ class Tracking:
         for delivery in self._deliveries:
             delivery.speak()
 
+    def go_back_to(self, batch: int) -> None:
+        """Tell the rows after ``batch`` mini-batches once more, as they now come.
+
+        What trackers know of them stays with them; they take no row back.
+        """
+        self._batch, self._untold = batch, None
+
     def close(self, error: BaseException | None) -> None:
         """Tell how the run ended, ``error`` saying why if not by its own rules.
 

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -221,11 +221,26 @@ def read_weights(path: Path, name: str, like: Mapping[str, Tensor]) -> Weights:
         raise RunError(f"{path / name}: {error}") from error
 
 
-def prune_checkpoints(folder: Path, keep: int, best_step: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints and the best one."""
-    best = checkpoint_path(folder, best_step)
+def prune_checkpoints(folder: Path, keep: int, needed: Collection[int]) -> None:
+    """Remove all but the newest ``keep`` checkpoints and those of steps ``needed``."""
     for path in list_checkpoints(folder)[keep:]:
-        if path != best:
-            doomed = path.with_name(f".old-{path.name}")
-            path.rename(doomed)
-            shutil.rmtree(doomed)
+        if step_of(path) not in needed:
+            remove_checkpoint(path)
+
+
+def abandon_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, durably, the newest first.
+
+    Wherever that is cut short, what is left is one course of training up to some step.
+    """
+    for path in list_checkpoints(folder):
+        if step_of(path) > step:
+            remove_checkpoint(path)
+            sync_folder(folder)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a checkpoint, which is complete or no longer one at any instant."""
+    doomed = path.with_name(f".old-{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)

@@ -1,69 +1,149 @@
-"""No loss or gradient that is not finite ever reaches the weights."""
+"""No loss or gradient that is not finite ever reaches the weights; spikes are told."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from slangmod.errors import RunError
+from slangmod.training.course import Rules
+from slangmod.training.events import BadStep, Callback, Spike
+from slangmod.training.reading import Reading
+from slangmod.training.state import TrainState
 from slangmod.training.step import StepResult
+
+
+@dataclass(frozen=True)
+class Note:
+    """Which optimizer step some numbers are of."""
+
+    step: int
+    """counted from 1"""
+    epoch: int
+    begin: int
+    """mini-batches done before it"""
+    tokens: list[int]
+    """target tokens of each of its mini-batches"""
+    learning_rate: float
+
+    @property
+    def batch(self) -> int:
+        """Mini-batches done after it."""
+        return self.begin + len(self.tokens)
+
+
+class SpikeError(Exception):
+    """Ends training because it is to go back from a spike; whoever trains does it."""
+
+    def __init__(self, spike: Spike) -> None:
+        super().__init__(f"the loss spikes at step {spike.step}")
+        self.spike = spike
 
 
 class Guard:
     """Lets an optimizer take a step only if loss and gradient are finite.
 
     Where the optimizer can decide that on the device (torch's fused ones), nothing
-    is read back: the first bad step is remembered there, and it and every later one
-    leave the weights alone until ``check`` reads it. Elsewhere the norm is read
-    before each step, which costs nothing on a CPU.
+    is waited for: numbers are read when the next step has been queued, and once more
+    steps in a row were bad than may be left out, all later ones leave the weights
+    alone until that is read. Elsewhere they are read before each step, which costs
+    nothing on a CPU. Either way the same is known at every ``check``.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        self._optimizer: Any = optimizer
-        fused = all(group.get("fused") for group in optimizer.param_groups)
+    def __init__(
+        self, state: TrainState, rules: Rules, device: torch.device, tell: Callback
+    ) -> None:
+        self._optimizer: Any = state.optimizer
+        self._course, self._rules, self._tell = state.course, rules, tell
+        self._stage = state.counters.stage
+        fused = all(group.get("fused") for group in state.optimizer.param_groups)
         self.on_device = fused and device.type == "cuda"
-        self._bad = torch.zeros(2, dtype=torch.float64, device=device)
+        self._bad = torch.tensor(
+            self._course.bad_in_a_row, dtype=torch.float64, device=device
+        )
+        self._unread: list[tuple[Note, Reading]] = []
 
-    def take_step(self, result: StepResult, step: int, batch: int) -> None:
-        """Take optimizer step ``step``, after mini-batch ``batch`` of the run.
+    def take_step(self, result: StepResult, note: Note) -> None:
+        """Take the optimizer step ``note``, or leave it out.
 
-        Raises RunError if that is known to be bad.
+        Raises RunError if too many were bad, and SpikeError if training is to go back.
         """
         if self.on_device:
-            finite = result.grad_norm.isfinite() & result.losses.isfinite().all()
-            place = self._bad.new_tensor((step, batch))
-            first = (self._bad[0] == 0) & ~finite
-            self._bad = torch.where(first, place, self._bad)
-            self._optimizer.found_inf = (self._bad[0] > 0).float()
-        else:
-            norm, loss = float(result.grad_norm), float(result.losses.sum())
-            if not (math.isfinite(norm) and math.isfinite(loss)):
-                raise refusal(step, batch, f"loss {loss}, gradient norm {norm}")
-        self._optimizer.step()
+            self.check()
+            self._take_unseen(result, note)
+            return
+        norm = float(result.grad_norm)
+        losses = result.losses.tolist()
+        finite = all(map(math.isfinite, (norm, *losses)))
+        bad = 0 if finite else self._course.bad_in_a_row + 1
+        self._judge(note, losses, norm, bad)
+        if finite:
+            self._optimizer.step()
 
     def check(self) -> None:
-        """Raise RunError if a step has been bad; waits for the device."""
-        if self.on_device:
-            self.judge(self._bad)
+        """Judge all steps that were taken; waits for them. Raises as ``take_step``."""
+        unread, self._unread = self._unread, []
+        for note, reading in unread:
+            *losses, norm, bad = reading.numbers().tolist()
+            self._judge(note, losses, norm, int(bad))
 
-    @property
-    def verdict(self) -> Tensor:
-        """[2] float64: first bad step and its mini-batch, zeros if all was well."""
-        return self._bad
+    def _take_unseen(self, result: StepResult, note: Note) -> None:
+        """Let the device decide; what it did is read later."""
+        good = result.finite & (self._bad <= self._rules.max_skips)
+        self._bad = torch.where(good, 0.0, self._bad + 1)
+        # Whatever is computed from it is not applied where this is not 0.
+        self._optimizer.found_inf = (self._bad > 0).float()
+        numbers = (result.losses, result.grad_norm.double()[None], self._bad[None])
+        self._unread.append((note, Reading(torch.cat(numbers))))
+        self._optimizer.step()
 
-    @staticmethod
-    def judge(verdict: Tensor) -> None:
-        """Raise RunError if ``verdict``, once read, names a bad step."""
-        step, batch = (int(number) for number in verdict.tolist())
-        if step:
-            raise refusal(step, batch, "loss or gradient")
+    def _judge(self, note: Note, losses: list[float], norm: float, bad: int) -> None:
+        self._course.bad_in_a_row = bad
+        if bad:
+            self._refuse(note, losses, norm, bad)
+        elif self._rules.on_spike != "ignore":
+            self._compare(note, math.fsum(losses) / max(1, sum(note.tokens)))
+
+    def _refuse(self, note: Note, losses: list[float], norm: float, bad: int) -> None:
+        """Tell of a step that is not finite; RunError if it was one too many."""
+        allowed = self._rules.max_skips
+        bad_step = BadStep(
+            note.step,
+            note.epoch,
+            note.begin,
+            tuple(note.tokens),
+            tuple(losses),
+            norm,
+            note.learning_rate,
+            self._stage,
+            bad,
+            allowed,
+        )
+        self._tell(bad_step)
+        if bad > allowed:
+            raise refusal(bad_step)
+        self._course.skipped += 1
+
+    def _compare(self, note: Note, loss: float) -> None:
+        """Tell of a spike; SpikeError where it is to be gone back from."""
+        level = self._course.enter(loss, self._rules)
+        if level is None:
+            return
+        limit = level.limit(self._rules.sigma)
+        spike = Spike(note.step, note.batch, loss, *level, limit, self._stage)
+        self._tell(spike)
+        if self._rules.on_spike == "rewind":
+            raise SpikeError(spike)
 
 
-def refusal(step: int, batch: int, what: str) -> RunError:
+def refusal(bad: BadStep) -> RunError:
     """The error that ends a run which has diverged."""
+    before = f" after {bad.allowed} that were left out" if bad.allowed else ""
     return RunError(
-        f"step {step} (mini-batch {batch}): {what} is not finite; it has not reached "
+        f"step {bad.step} (mini-batch {bad.batch}): loss {bad.loss:g}, "
+        f"gradient norm {bad.grad_norm:g} is not finite{before}; it has not reached "
         "the weights, and the last checkpoint is good; a smaller train.learning_rate, "
-        "a longer train.warmup or a smaller train.clip_grad may help"
+        "a longer train.warmup or a smaller train.clip_grad may help, and slangmod "
+        f"replay --step {bad.step} shows where it comes from"
     )

@@ -2,37 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from slangmod.training.events import Callback, Progress, StepDone
 from slangmod.training.guard import Guard
+from slangmod.training.reading import Reading
 from slangmod.training.state import TrainState
 from slangmod.training.step import StepResult
 
-NATS_OF_EPOCH, NATS_OF_ROW, GRAD_NORM = range(3)
+NATS_OF_EPOCH, NATS_OF_ROW, GRAD_NORM, LOST_OF_EPOCH, LOST_OF_ROW, LOST = range(6)
 """Places in ``TrainState.sums``."""
-
-
-class Reading:
-    """Numbers on their way from the device, to be read without waiting for it."""
-
-    def __init__(self, numbers: Tensor) -> None:
-        self._event: Any = None
-        self._numbers = numbers
-        if numbers.device.type == "cuda":
-            self._numbers = torch.empty_like(numbers, device="cpu", pin_memory=True)
-            self._numbers.copy_(numbers, non_blocking=True)
-            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._event.record()
-
-    def numbers(self) -> Tensor:
-        """The numbers, in host memory; waits only for what was queued before them."""
-        if self._event is not None:
-            self._event.synchronize()
-        return self._numbers
 
 
 class Ledger:
@@ -65,24 +45,33 @@ class Ledger:
         if epoch != counters.epoch:
             counters.epoch, counters.epoch_tokens = epoch, 0
             self._state.sums[NATS_OF_EPOCH] = 0.0
+            self._state.sums[LOST_OF_EPOCH] = 0.0
 
     def enter(self, result: StepResult, learning_rate: float) -> None:
-        """Enter an optimizer step that has been taken, and the rows that are due."""
+        """Enter an optimizer step, and the rows that are due.
+
+        One that is not finite was left out: its mini-batches are done and its losses
+        count nowhere. That is decided on the device, which nothing here waits for.
+        """
         counters, sums = self._state.counters, self._state.sums
         began = counters.seconds
         self.pass_time()
         each = (counters.seconds - began) / len(result.tokens)
         tell_now, self._pending = self._pending, []
+        counts = result.finite
+        losses, lost = torch.where(counts, result.losses, 0.0), (~counts).double()
         for index, tokens in enumerate(result.tokens):
             counters.batch += 1
             counters.tokens += tokens
             counters.epoch_tokens += tokens
             counters.row_tokens += tokens
-            sums[:GRAD_NORM] += result.losses[index]
+            sums[:GRAD_NORM] += losses[index]
+            sums[LOST_OF_EPOCH:LOST] += lost * tokens
             if index == len(result.tokens) - 1:
                 counters.step += 1
                 counters.learning_rate = learning_rate
-                sums[GRAD_NORM] = result.grad_norm
+                sums[GRAD_NORM] = torch.where(counts, result.grad_norm, sums[GRAD_NORM])
+                sums[LOST] = lost
             if counters.batch % self._cb_freq == 0:
                 self._note_row(began + each * (index + 1))
         self._tell_rows(tell_now)
@@ -99,10 +88,10 @@ class Ledger:
             self._note_row(self._state.counters.seconds)
 
     def flush(self) -> None:
-        """Tell all rows, waiting for the device; raises RunError if a step was bad."""
+        """Let the guard judge all steps, and tell all rows; waits for the device."""
+        self._guard.check()
         tell_now, self._pending = self._pending, []
         self._tell_rows(tell_now)
-        self._guard.check()
 
     def close(self) -> None:
         """Tell the row of the last mini-batch of a run, where none was due.
@@ -121,10 +110,11 @@ class Ledger:
         self._now = now
 
     @property
-    def epoch_loss(self) -> float:
+    def epoch_loss(self) -> float | None:
         """The training objective over the epoch so far, in nats per target token."""
-        nats = float(self._state.sums[NATS_OF_EPOCH])
-        return nats / max(1, self._state.counters.epoch_tokens)
+        sums = self._state.sums.tolist()
+        tokens = self._state.counters.epoch_tokens
+        return per_token(sums[NATS_OF_EPOCH], tokens, sums[LOST_OF_EPOCH])
 
     def _note_row(self, now: float) -> None:
         """Make a regular row of what has been entered, and begin the next."""
@@ -132,6 +122,7 @@ class Ledger:
         self._pending.append(self._row(now))
         counters.logged_batch, counters.row_tokens = counters.batch, 0
         self._state.sums[NATS_OF_ROW] = 0.0
+        self._state.sums[LOST_OF_ROW] = 0.0
 
     def _row(self, now: float) -> tuple[StepDone, int, Reading]:
         """A row of what has been entered; ``now`` in seconds of the run."""
@@ -150,13 +141,22 @@ class Ledger:
             speed,
             counters.stage,
         )
-        numbers = torch.cat((self._state.sums, self._guard.verdict))
-        return row, counters.row_tokens, Reading(numbers)
+        return row, counters.row_tokens, Reading(self._state.sums.clone())
 
     def _tell_rows(self, rows: list[tuple[StepDone, int, Reading]]) -> None:
         for row, tokens, reading in rows:
-            numbers = reading.numbers()
-            self._guard.judge(numbers[GRAD_NORM + 1 :])
-            nats, norm = numbers[NATS_OF_ROW].item(), numbers[GRAD_NORM].item()
-            known = norm if row.step else None
-            self._tell(replace(row, loss=nats / max(1, tokens), grad_norm=known))
+            sums = reading.numbers().tolist()
+            loss = per_token(sums[NATS_OF_ROW], tokens, sums[LOST_OF_ROW])
+            known = sums[GRAD_NORM] if row.step and not sums[LOST] else None
+            self._tell(replace(row, loss=loss, grad_norm=known))
+
+
+def per_token(nats: float, tokens: int, lost: float) -> float | None:
+    """Nats for each of ``tokens`` that was not ``lost``; None if all were.
+
+    >>> per_token(6.0, 3, 0.0), per_token(6.0, 3, 1.0), per_token(0.0, 3, 3.0)
+    (2.0, 3.0, None)
+    """
+    if lost and lost == tokens:
+        return None
+    return nats / max(1, tokens - int(lost))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from slangmod.settings.sections import Settings, Train
 from slangmod.training.copies import Average, Weights, copy_weights
+from slangmod.training.course import Course
 from slangmod.training.stopping import Convergence, Patience, StepPatience
 
 AVERAGE_FILE, EVALUATED_FILE = "average.safetensors", "evaluated.safetensors"
@@ -60,14 +61,18 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     counters: Counters = field(default_factory=Counters)
     patience: Patience = field(default_factory=Patience)
-    sums: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
-    """[3] float64, on the device: nats summed over this epoch; nats summed since the
-    last regular row; norm of the last step's gradient before clipping"""
+    sums: Tensor = field(default_factory=lambda: no_sums(torch.device("cpu")))
+    """[6] float64, on the device: nats summed over this epoch; nats summed since the
+    last regular row; norm of the last gradient, before clipping, that a step was taken
+    along; target tokens of steps left out in this epoch; of those since the last
+    regular row; 1 if the last step was left out"""
     convergence: Convergence = field(default_factory=Convergence)
     average: Average | None = None
     """of the weights, where ``train.ema`` asks for it"""
     evaluated: Weights | None = None
     """those of the last evaluation that was due, where convergence is judged by them"""
+    course: Course = field(default_factory=Course)
+    """how losses have gone of late, and where training may go back to"""
 
     def copies(self) -> dict[str, Weights]:
         """The second sets of weights that are kept, by the name of their file."""
@@ -85,6 +90,7 @@ class TrainState:
             "patience": self.patience.plain(),
             "convergence": asdict(self.convergence),
             "sums": self.sums.tolist(),
+            "course": self.course.plain(),
         }
 
     def take(self, plain: dict[str, Any]) -> None:
@@ -92,7 +98,10 @@ class TrainState:
         self.counters = Counters(**plain["counters"])
         self.patience = self.patience.recalled(plain["patience"])
         self.convergence = self.convergence.recalled(plain["convergence"])
-        self.sums = self.sums.new_tensor(plain["sums"])
+        self.course = Course.of(plain.get("course"))
+        self.sums = no_sums(self.sums.device)
+        kept = plain["sums"]
+        self.sums[: len(kept)] = self.sums.new_tensor(kept)
 
 
 def build_state(
@@ -105,11 +114,16 @@ def build_state(
         model,
         optimizer,
         patience=patience_of(train),
-        sums=torch.zeros(3, dtype=torch.float64, device=device),
+        sums=no_sums(device),
         convergence=Convergence(train.convergence_threshold, train.convergence_norm),
         average=None if train.ema is None else Average.of(train.ema, model),
         evaluated=copy_weights(model) if judges_updates(train) else None,
     )
+
+
+def no_sums(device: torch.device) -> Tensor:
+    """``TrainState.sums`` of a run that has not begun."""
+    return torch.zeros(6, dtype=torch.float64, device=device)
 
 
 def patience_of(train: Train) -> Patience:

@@ -1,5 +1,6 @@
 """One optimizer step, equal to that of one big mini-batch."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,11 @@ class StepResult(NamedTuple):
     grad_norm: Tensor
     """scalar, norm of the whole accumulated gradient before clipping"""
 
+    @property
+    def finite(self) -> Tensor:
+        """Scalar bool on the device: whether the optimizer may take the step."""
+        return self.grad_norm.isfinite() & self.losses.isfinite().all()
+
 
 def accumulate_gradients(
     objective: Objective,
@@ -46,6 +52,13 @@ def accumulate_gradients(
         (loss * share).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach().double())
     return torch.stack(losses), tokens
+
+
+def left_out(batches: Sequence[Batch], device: torch.device) -> StepResult:
+    """What a step saw that only steps over ``batches``: nothing that counts."""
+    tokens = [count_targets(batch.targets) for batch in batches]
+    nothing = torch.full((len(tokens),), math.nan, dtype=torch.float64, device=device)
+    return StepResult(nothing, tokens, nothing[0])
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:

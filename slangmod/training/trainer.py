@@ -1,17 +1,18 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from slangmod.data.dataset import TokenDataset
+from slangmod.data.dataset import Batch, TokenDataset
 from slangmod.settings.schedules import Schedule
 from slangmod.training.convergence import take_note
+from slangmod.training.course import Rules
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
-from slangmod.training.guard import Guard
+from slangmod.training.guard import Guard, Note
 from slangmod.training.ledger import Ledger
 from slangmod.training.limits import Limits, Outcome
 from slangmod.training.reasons import WHY
@@ -22,6 +23,7 @@ from slangmod.training.step import (
     StepResult,
     accumulate_gradients,
     clip_gradients,
+    left_out,
     set_learning_rate,
 )
 from slangmod.training.stopping import AVERAGE, CURRENT, Patience
@@ -51,6 +53,8 @@ class Trainer:
     tell: Callback
     planned: int
     """mini-batches of the whole run, at most"""
+    rules: Rules = field(default_factory=Rules)
+    """of the guard"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def fit(
@@ -60,8 +64,9 @@ class Trainer:
 
         ``train`` holds the rows of the stage, if the run has stages.
         When it ends, the best state is the checkpoint of ``patience.best_step``.
+        Raises RunError where it diverges, SpikeError where it is to go back.
         """
-        guard = Guard(state.optimizer, self.device)
+        guard = Guard(state, self.rules, self.device, self.tell)
         ledger = self.open_ledger(state, guard)
         state.model.train()
         with Feed(train, self.device) as feed:
@@ -74,8 +79,7 @@ class Trainer:
                         break
                 if self.checkpoint_due(state, train):
                     ledger.flush()
-                    state.counters.saved_batch = state.counters.batch
-                    self.save(state)  # its time counts as the next step's
+                    self.save_due(state)
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():
@@ -102,6 +106,25 @@ class Trainer:
         size = min(self.step_freq, train.batches_until(epoch) - begin)
         ledger.begin(epoch)
         batches = [feed.batch(begin + place) for place in range(size)]
+        factor = self.schedule(begin)
+        # Groups may have rates of their own, by the same factor.
+        rate = state.optimizer.defaults["lr"] * factor
+        if begin < state.course.resume_batch:
+            ledger.enter(left_out(batches, self.device), rate)
+            return
+        set_learning_rate(state.optimizer, factor)
+        result = self.gradients(state, batches, begin)
+        note = Note(counters.step + 1, epoch, begin, result.tokens, rate)
+        guard.take_step(result, note)
+        state.optimizer.zero_grad(set_to_none=True)
+        ledger.enter(result, rate)
+        if state.average is not None:
+            state.average.follow(state.model, counters.step)
+
+    def gradients(
+        self, state: TrainState, batches: Sequence[Batch], begin: int
+    ) -> StepResult:
+        """Gradients over ``batches``, clipped, after ``begin`` mini-batches."""
         losses, tokens = accumulate_gradients(
             self.objective,
             batches,
@@ -109,15 +132,13 @@ class Trainer:
             lambda place: self.seed_chance(begin + place),
         )
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
-        result = StepResult(losses, tokens, norm)
-        factor = self.schedule(begin)
-        set_learning_rate(state.optimizer, factor)
-        guard.take_step(result, counters.step + 1, begin + size)
-        state.optimizer.zero_grad(set_to_none=True)
-        # Groups may have rates of their own, by the same factor.
-        ledger.enter(result, state.optimizer.defaults["lr"] * factor)
-        if state.average is not None:
-            state.average.follow(state.model, counters.step)
+        return StepResult(losses, tokens, norm)
+
+    def save_due(self, state: TrainState) -> None:
+        """Save where a checkpoint is due; its time counts as the next step's."""
+        state.counters.saved_batch = state.counters.batch
+        state.course.take_refuge(state.counters.step, state.patience.best_step)
+        self.save(state)
 
     def evaluate(self, state: TrainState, test: TokenDataset, ledger: Ledger) -> bool:
         """Look at the test split, where it is due; False if it was interrupted."""

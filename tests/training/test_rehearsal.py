@@ -137,7 +137,7 @@ def test_all_that_autograd_saves_is_among_what_is_held(tiny, name):
 def test_an_average_is_a_copy_of_all_weights(tiny):
     settings = tiny(train={"batch_size": 64, "ema": 0.9})
     weights = 4 * sum(map(math.prod, tensors_of(settings.model, VOCAB).values()))
-    sums_of_state = 3 * 8
+    sums_of_state = 6 * 8
     held = rehearse(settings, VOCAB, CPU, build_objective).at_peak
     assert held[COPIES] == weights + sums_of_state
 

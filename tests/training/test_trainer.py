@@ -162,11 +162,12 @@ def test_what_is_not_finite_never_reaches_the_weights(bench, poison: float) -> N
 
 def test_the_device_guard_skips_bad_steps_until_it_is_read(bench) -> None:
     """The fused optimizer decides on the device; here the CPU plays that part."""
-    from slangmod.training.guard import Guard
+    from slangmod.training.course import Rules
+    from slangmod.training.guard import Guard, Note
     from slangmod.training.step import StepResult
 
     run = bench()
-    guard = Guard(run.state.optimizer, torch.device("cpu"))
+    guard = Guard(run.state, Rules(), torch.device("cpu"), run.told.append)
     guard.on_device = True
     weights = list(run.state.model.parameters())
     for parameter in weights:
@@ -174,17 +175,16 @@ def test_the_device_guard_skips_bad_steps_until_it_is_read(bench) -> None:
 
     def step(number: int, norm: float) -> list[torch.Tensor]:
         result = StepResult(torch.ones(1).double(), [1], torch.tensor(norm))
-        guard.take_step(result, number, 10 * number)
+        guard.take_step(result, Note(number, 1, 10 * number, [1], 0.1))
         return [p.detach().clone() for p in weights]
 
     start = [p.detach().clone() for p in weights]
     first = step(1, 1.0)
     assert not torch.equal(first[0], start[0])
-    for number, norm in ((2, math.nan), (3, 1.0)):
-        after = step(number, norm)
-        assert all(torch.equal(a, b) for a, b in zip(first, after, strict=True))
-    with pytest.raises(RunError, match=r"step 2 \(mini-batch 20\)"):
-        guard.check()
+    after = step(2, math.nan)
+    assert all(torch.equal(a, b) for a, b in zip(first, after, strict=True))
+    with pytest.raises(RunError, match=r"step 2 \(mini-batch 21\)"):
+        step(3, 1.0)
 
 
 def test_multiples_passed() -> None:

@@ -1,0 +1,126 @@
+"""Back from a spike to the last good checkpoint, and past the mini-batches since.
+
+Everything follows from the state at the spike and from the checkpoints that were due,
+so a run that is killed at any instant of it, and goes on from what is left, comes to
+the same spike, the same checkpoint and the same bits.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from slangmod.commands.recording import Recording
+from slangmod.commands.session import Session, session_of
+from slangmod.errors import RunError
+from slangmod.optim import build_optimizer
+from slangmod.runs.directory import RunDir
+from slangmod.settings.sections import Settings
+from slangmod.training.checkpoint import (
+    abandon_after,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    problems_of,
+    read_counters,
+    step_of,
+)
+from slangmod.training.course import Course
+from slangmod.training.events import Rewind, Spike
+from slangmod.training.guard import SpikeError
+from slangmod.training.limits import Outcome
+from slangmod.training.state import TrainState
+from slangmod.training.trainer import Trainer
+
+LOG = logging.getLogger(__name__)
+
+
+def fit_or_spike(trainer: Trainer, session: Session) -> Outcome | Spike:
+    """Train until it ends, or until a spike that is to be gone back from."""
+    try:
+        return trainer.fit(session.state, session.train, session.test)
+    except SpikeError as found:
+        return found.spike
+
+
+def go_back(
+    run: RunDir, session: Session, spike: Spike, recording: Recording
+) -> Session:
+    """Take over the last good checkpoint; -> the session that goes on from there.
+
+    The mini-batches from there to the spike will be stepped over. Later checkpoints
+    are removed, the newest first, and rows are cut, before anything new is written.
+    Raises RunError if it has gone back too often, or there is nowhere to go.
+    """
+    state, allowed = session.state, session.settings.guard.max_rewinds
+    known = state.course
+    if known.rewinds >= allowed:
+        raise RunError(
+            f"step {spike.step}: the loss spikes again after guard.max_rewinds = "
+            f"{allowed}; a smaller train.learning_rate, a longer train.warmup or a "
+            'smaller train.clip_grad may help, guard.on_spike = "report" goes on'
+        )
+    path = good_checkpoint(run.checkpoints, known, spike.step)
+    seconds = state.counters.seconds
+    abandon_after(run.checkpoints, read_counters(path).step)
+    after = load_anew(session, path)
+    # What happened has happened, also where what was learnt is taken back.
+    state.course.rewinds = known.rewinds + 1
+    state.course.spikes, state.course.skipped = known.spikes, known.skipped
+    state.course.resume_batch = spike.batch
+    state.counters.seconds = seconds
+    recording.go_back_to(state.counters)
+    begin, number = state.counters.batch, state.course.rewinds
+    recording(Rewind(spike.step, state.counters.step, begin, spike.batch, number))
+    return after
+
+
+def good_checkpoint(folder: Path, course: Course, step: int) -> Path:
+    """The newest sound checkpoint from before a spike at ``step``; RunError if none.
+
+    Those that were due come first; others depend on when the run was interrupted.
+    """
+    due = [checkpoint_path(folder, one.step) for one in course.refuges_before(step)]
+    older = [path for path in list_checkpoints(folder) if step_of(path) < step - 1]
+    tried: list[str] = []
+    for path in dict.fromkeys([*due, *older]):
+        problems = problems_of(path)
+        if not problems:
+            return path
+        tried += problems
+    reason = "; ".join(tried) or "none is old enough"
+    raise RunError(
+        f"step {step}: the loss spikes, and there is no checkpoint to go back to: "
+        f"{reason}"
+    )
+
+
+def load_anew(session: Session, path: Path) -> Session:
+    """The state takes over a checkpoint, which may be of an earlier stage."""
+    state, counters = session.state, read_counters(path)
+    state.model.zero_grad(set_to_none=True)  # of the step that was broken off
+    stage = session.legs[counters.stage - 1].plan.settings
+    state.optimizer = build_optimizer(stage, state.model)
+    load_checkpoint(path, state)
+    return session_of(
+        session.settings, session.legs, session.device, state, session.test
+    )
+
+
+def refuge_steps(state: TrainState, settings: Settings) -> set[int]:
+    """Steps of the checkpoints that must stay, so that a spike can be gone back from.
+
+    The best that they know of are among them.
+    """
+    if settings.guard.on_spike != "rewind":
+        return set()
+    return {step for refuge in state.course.refuges for step in refuge}
+
+
+def incidents(state: TrainState) -> dict[str, Any]:
+    """What [outcome] says of what went wrong; None where nothing did."""
+    course = state.course
+    return {
+        "skipped_steps": course.skipped or None,
+        "spikes": course.spikes or None,
+        "rewinds": course.rewinds or None,
+    }
