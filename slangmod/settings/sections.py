@@ -70,6 +70,7 @@ class Files(Section):
     min_doc_len: int = setting(1, "shorter documents are dropped", "characters", ge=0)
     cleaners: tuple[Literal["quotes", "encoding", "wiki40b", "unicode"], ...] = setting((), "what is done to each document, in this order")
     encoding: str = setting("cp1252", 'character set that the cleaner "encoding" forces a text into')
+    on_bad_file: Literal["stop", "skip"] = setting("stop", "where a raw file cannot be read to its end: end, or go on with the next one, what came before the fault kept and each such file told")
     tokenizer: str | None = setting(None, "tokenizer file to write and read; unset: named by a hash of [tokens]")
 
 

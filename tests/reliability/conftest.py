@@ -1,10 +1,14 @@
 """Each test here proves a promise, and says by how many trials."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from slangmod.cli import main
 from tests.reliability.promises import PROMISES
+from tests.reliability.workplace import Here, make_workplace
 
 
 @pytest.fixture
@@ -18,3 +22,31 @@ def promise(record_property) -> Callable[[str, int], None]:
         record_property("trials", trials)
 
     return kept
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with raw text, corpus, tokenizer, encodings and a run called first."""
+    folder = tmp_path_factory.mktemp("workplace") / "work"
+    make_workplace(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["clean", "tokenize", "encode", "train"]
+        assert main([*words, "--toml", "config.toml", "--name", "first"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys, workplace) -> Here:
+    """A copy of that folder, which is the current one."""
+    shutil.copytree(workplace, tmp_path / "work", symlinks=True)
+    monkeypatch.chdir(tmp_path / "work")
+    return Here(tmp_path / "work", capsys)
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch, capsys) -> Here:
+    """A folder with a configuration and raw text, and nothing made of them."""
+    make_workplace(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return Here(tmp_path / "work", capsys)
