@@ -97,7 +97,9 @@ def test_what_comes_before_a_fault_is_kept(nowhere: Here, promise) -> None:
 
 
 def test_a_null_is_skipped_and_counted(nowhere: Here, promise) -> None:
-    parquet({"text": ["a", None, "b", None]})(nowhere.folder / "raw" / "train-2.parquet")
+    parquet({"text": ["a", None, "b", None]})(
+        nowhere.folder / "raw" / "train-2.parquet"
+    )
     told = nowhere.run(*CLEAN)
     assert (told.code, told.errors) == (0, [])
     assert "2 documents null, and skipped" in told.rest

@@ -140,7 +140,9 @@ def test_settings_changed_in_the_run_are_named(
 def test_changed_data_are_told(here: Here, promise) -> None:
     (here.folder / "raw" / "train.txt").write_text("other text\n" * 99, "utf-8")
     assert here.run("clean", "encode", "--toml", "config.toml").code == 0
-    assert "the encodings are not those that the run began with" in here.refused(*RESUME)
+    assert "the encodings are not those that the run began with" in here.refused(
+        *RESUME
+    )
     promise("R13", 1)
 
 
@@ -184,7 +186,9 @@ def test_a_broken_model_is_named(here: Here, promise, name: str, fault: str) -> 
     promise("Matrix", 2)
 
 
-@pytest.mark.parametrize("name", ["config.toml", "summary.toml", "steps.csv", "epochs.csv"])
+@pytest.mark.parametrize(
+    "name", ["config.toml", "summary.toml", "steps.csv", "epochs.csv"]
+)
 @pytest.mark.parametrize("content", [b"", bytes(99), b"{" * 99, b"a,b\n\x1b[2J,\xff\n"])
 def test_who_only_looks_at_a_broken_run_sees_what_is_left(
     here: Here, promise, name: str, content: bytes
@@ -232,7 +236,10 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch's is."""
 
 
-MEMORY = [MemoryError(), OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")]
+MEMORY = [
+    MemoryError(),
+    OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+]
 
 
 @pytest.mark.parametrize("error", MEMORY)
@@ -305,8 +312,15 @@ def test_a_file_where_a_folder_should_be_is_named(
     promise("Matrix", 1)
 
 
-def test_surroundings_without_comfort_are_enough(here: Here, promise, monkeypatch) -> None:
-    for name, value in {"LANG": "C", "LC_ALL": "C", "HOME": "/nowhere", "TERM": ""}.items():
+def test_surroundings_without_comfort_are_enough(
+    here: Here, promise, monkeypatch
+) -> None:
+    for name, value in {
+        "LANG": "C",
+        "LC_ALL": "C",
+        "HOME": "/nowhere",
+        "TERM": "",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.setattr("sys.stdin", None)

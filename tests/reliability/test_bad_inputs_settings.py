@@ -138,7 +138,7 @@ def test_a_wrong_value_is_told_with_its_key_and_what_it_may_be(
     else:
         monkeypatch.setenv("SLM_" + name.upper().replace(".", "__"), value)
     if place != "file" and value.startswith('"64'):
-        value = '"\'64\'"'  # what is typed is read as TOML, where it is no number
+        value = "\"'64'\""  # what is typed is read as TOML, where it is no number
         pytest.skip("on a command line, quotes are the shell's")
     line = nowhere.refused(*TRAIN, *given)
     wanted = {"file": "config.toml:2: ", "flag": f"--{name}", "variable": "SLM_"}
