@@ -3,6 +3,9 @@
 A row of the matrix is a test, its cases are the parameters.
 """
 
+# One line per case, however long: a table reads as one.
+# ruff: noqa: E501
+
 import gzip
 import json
 from collections.abc import Callable
