@@ -201,12 +201,12 @@ def test_another_corpus_makes_encodings_stale(here: Here, promise) -> None:
 
 
 TOKENIZERS = [
-    ("empty", lambda good: b"", "not a sound tokenizer file"),
-    ("no json", lambda good: b"\0" * 99, "not a sound tokenizer file"),
-    ("nested", lambda good: b"[" * 200_000, "not a sound tokenizer file"),
+    ("empty", lambda _: b"", "not a sound tokenizer file"),
+    ("no json", lambda _: b"\0" * 99, "not a sound tokenizer file"),
+    ("nested", lambda _: b"[" * 200_000, "not a sound tokenizer file"),
     ("cut", lambda good: good[: len(good) // 2], "not a sound tokenizer file"),
     ("latin", lambda good: b"\xe9" + good, "not a"),
-    ("no model", lambda good: b"{}", "not a sound tokenizer file"),
+    ("no model", lambda _: b"{}", "not a sound tokenizer file"),
     ("no end", lambda good: good.replace(b"<|endoftext|>", b"word"),
      "has no end symbol; add one of"),
     ("large ids", lambda good: good.replace(b": 256", b": 4294967295").replace(
