@@ -12,31 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from slangmod.files import sha256_of
-from tests.reliability.workplace import Here, spoilt
+from tests.reliability.workplace import Here, cut, parquet, spoilt, written
 
 CLEAN = ("clean", "--toml", "config.toml")
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
-
-
-def parquet(table: object) -> Callable[[Path], None]:
-    return lambda path: pq.write_table(pa.table(table), path)
-
-
-def written(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
-
-
-def cut(make: Callable[[Path], None], share: float) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        make(path)
-        spoilt(path, lambda content: content[: int(share * len(content))])
-
-    return write
 
 
 TEXTS = {"text": ["a document\n" * 50] * 200}

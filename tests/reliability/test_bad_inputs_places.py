@@ -3,9 +3,6 @@
 A row of the matrix is a test, its cases are the parameters.
 """
 
-# One line per case, however long: a table reads as one.
-# ruff: noqa: E501
-
 import os
 import shutil
 from collections.abc import Iterator

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from slangmod.cli import main
@@ -103,3 +105,23 @@ class Here:
 def spoilt(path: Path, spoil: Callable[[bytes], bytes]) -> None:
     """Put into ``path`` what ``spoil`` makes of its bytes."""
     path.write_bytes(spoil(path.read_bytes()))
+
+
+def parquet(table: object) -> Callable[[Path], None]:
+    """What writes ``table`` to a path."""
+    return lambda path: pq.write_table(pa.table(table), path)
+
+
+def written(content: bytes) -> Callable[[Path], None]:
+    """What writes ``content`` to a path."""
+    return lambda path: path.write_bytes(content) and None
+
+
+def cut(make: Callable[[Path], None], share: float) -> Callable[[Path], None]:
+    """What ``make`` writes, broken off after a ``share`` of it."""
+
+    def write(path: Path) -> None:
+        make(path)
+        spoilt(path, lambda content: content[: int(share * len(content))])
+
+    return write
