@@ -78,7 +78,7 @@ class Tokens(Section):
     """The tokenizer: how text becomes ids."""
 
     algo: Literal["bpe", "wordpiece", "unigram", "byte"] = setting("bpe", "how the vocabulary is built")
-    vocab: int = setting(16384, 'size of the vocabulary ("byte" has 257 whatever is asked for)', "tokens", ge=2)
+    vocab: int = setting(16384, 'size of the vocabulary ("byte" has 257 whatever is asked for)', "tokens", ge=2, le=1 << 22)
     dropout: float = setting(0.0, "share of merges skipped at random when the train split is encoded (bpe)", ge=0, lt=1)
     min_freq: int = setting(0, "pieces seen less often are not learnt", "occurrences", ge=0)
     max_len: int = setting(16, "longest piece of unigram", "characters", ge=1)
