@@ -24,6 +24,13 @@ INTERRUPTED = 130
 LONGEST = 500
 """Characters of an unexpected error that are shown without ``--debug``."""
 
+TOO_MUCH = (
+    "can't allocate memory",
+    "Storage size calculation overflowed",  # torch
+    "array is too big",  # numpy
+)
+"""What libraries say when no memory is enough."""
+
 NEEDS_LESS = (
     "a smaller train.batch_size with a larger train.step_freq, a shorter data.seq_len "
     "or a smaller model.dim needs less"
@@ -149,7 +156,8 @@ def is_out_of_memory(error: BaseException, text: str) -> bool:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"}):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in text
+    wanted = any(sign in text for sign in TOO_MUCH)
+    return isinstance(error, RuntimeError | ValueError) and wanted
 
 
 def nobody_reads() -> bool:
