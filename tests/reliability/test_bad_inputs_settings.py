@@ -222,3 +222,34 @@ def test_a_file_of_settings_that_may_not_be_read_is_named(nowhere: Here, promise
     (nowhere.folder / "config.toml").chmod(0)
     assert "permission denied" in nowhere.refused(*TRAIN)
     promise("Matrix", 1)
+
+
+TOO_MUCH = [
+    ("tokens.vocab", "5000000"),
+    ("threads", "100000000"),
+    ("repeat", "1000000000000"),
+    ("chat.width", "100000000000"),
+    ("chat.boost", "1e300"),
+    ("model.n_layers", "1000000000"),
+    ("model.feedforward.factor", "1e9"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), TOO_MUCH)
+def test_what_would_end_the_program_or_never_end_is_refused(
+    nowhere: Here, promise, name: str, value: str
+) -> None:
+    line = nowhere.refused(*TRAIN, f"--{name}", value)
+    assert line.startswith(f"--{name} = ")
+    assert "at most" in line
+    promise("R17", 1)
+
+
+@pytest.mark.parametrize("name", ["model.dim", "train.batch_size", "model.context"])
+def test_more_than_any_memory_is_told_as_that(here: Here, promise, name: str) -> None:
+    given = ("--model.positions", "learnable", f"--{name}", "9000000000000000000")
+    told = here.run(*TRAIN, *given)
+    assert told.code == 1
+    (line,) = told.errors
+    assert line.startswith("out of memory; a smaller train.batch_size")
+    promise("R17", 1)
