@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slangmod.training.checkpoint import list_checkpoints
-from slangmod.training.manifest import MANIFEST, OWN, own_hash
+from slangmod.training.manifest import MANIFEST, OWN, own_hash, text_of
 from tests.reliability.workplace import Here, everything, spoilt
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
@@ -36,7 +36,7 @@ def newer(path: Path) -> None:
     content = json.loads((path / MANIFEST).read_text("utf-8"))
     content["format"] += 1
     content[OWN] = own_hash(content)
-    (path / MANIFEST).write_text(json.dumps(content), "utf-8")
+    (path / MANIFEST).write_text(text_of(content), "utf-8")
 
 
 def test_a_run_that_is_there_is_not_trained_over(here: Here, promise) -> None:
