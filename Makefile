@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .NOTPARALLEL:
-.PHONY: help demo test test-all lint docs settings check format clean
+.PHONY: help demo test test-all reliability lint docs settings check format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -18,6 +18,9 @@ test: .venv/installed-test  ## the tests, but for the slow ones
 
 test-all: .venv/installed-test  ## all tests
 	$(BIN)/python -m pytest -m ""
+
+reliability: .venv/installed-test  ## every promise put to the test, and the manual's table of them
+	$(BIN)/python benchmarks/reliability.py
 
 lint: .venv/installed-dev  ## format, style and types
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is i
 
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -34,6 +35,9 @@ from slangmod.libraries import prepare
 
 LONGEST = 500
 """Characters of an unexpected error that are shown without ``--debug``."""
+
+_ASIDE = re.compile(r"\.aside-[0-9a-f]{32}-")
+"""What stands before the name of a file that is still being written."""
 
 
 def entry_point() -> None:
@@ -158,7 +162,8 @@ def lines_of(error: BaseException) -> list[str]:
         return ["; ".join(filter(None, ["out of memory", NEEDS_LESS, text]))]
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[:1].lower() + error.strerror[1:]
-        return [f"{error.filename}: {reason}" if error.filename else reason]
+        place = _ASIDE.sub("", str(error.filename or ""))
+        return [f"{place}: {reason}" if place else reason]
     hint = "run it again with --debug to see where it came from"
     return [f"unexpected {type(error).__name__}: {text}; {hint}"]
 

@@ -65,9 +65,18 @@ def one_of(words: Iterable[str]) -> str:
     return "choose one of " + ", ".join(sorted(words))
 
 
+_TOO_MUCH = (
+    "can't allocate memory",
+    "Storage size calculation overflowed",  # torch
+    "array is too big",  # numpy
+)
+"""What libraries say when no memory is enough."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether Python, torch or a device had no memory left (torch stays unloaded)."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"}):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    wanted = any(sign in str(error) for sign in _TOO_MUCH)
+    return isinstance(error, RuntimeError | ValueError) and wanted

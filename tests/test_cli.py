@@ -246,3 +246,10 @@ def test_a_reader_that_has_seen_enough_is_no_error(unbuffered):
     process.stdout.close()  # long before anything is written
     assert process.stderr.read() == b""
     assert process.wait(60) == 0
+
+
+def test_a_file_that_is_being_written_is_told_by_its_name_to_be(action):
+    name = "runs/first/.aside-0123456789abcdef0123456789abcdef-summary.toml"
+    error = OSError(errno.EROFS, "Read-only file system", name)
+    _, _, err = action(raising(error))
+    assert err == "slangmod: error: runs/first/summary.toml: read-only file system\n"

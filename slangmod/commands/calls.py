@@ -1,6 +1,6 @@
 """From what was typed to calls of commands: settings resolved, every problem found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from slangmod.commands import COMMANDS, WHICH_RUN, Command, own_flags
@@ -12,10 +12,12 @@ from slangmod.errors import SettingsError, UserError
 from slangmod.search.grammar import stand_in
 from slangmod.settings.catalog import arrays, catalog
 from slangmod.settings.entries import Entry
-from slangmod.settings.literals import printable
+from slangmod.settings.literals import brief, printable
 from slangmod.settings.load import resolve
+from slangmod.settings.paths import RUNS
 from slangmod.settings.places import known_at
 from slangmod.settings.resolved import Resolved
+from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, nearest, settings_near
 
 DEFAULT_FILE = "slangmod.toml"
@@ -50,6 +52,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
         except SettingsError as error:
             problems += error.problems
         problems += _bad_names(arguments.names[:-1])
+        problems += _misplaced(resolved.settings)
         if not problems and not TRAINING.isdisjoint(arguments.actions):
             from slangmod.runs.trackers import check_trackers
 
@@ -76,7 +79,7 @@ def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
 
 def _object(arguments: Arguments, problems: list[str]) -> list[Entry]:
     """What the one object that --settings names has set, if any."""
-    if len(arguments.objects) + len(arguments.files) > 1:
+    if arguments.objects and len(arguments.objects) + len(arguments.files) > 1:
         problems.append("--settings: give one, and no --toml beside it")
     return entries_of(arguments.objects[-1]) if arguments.objects else []
 
@@ -144,6 +147,25 @@ def _unheeded(
     else:
         return []
     return [f"--{printable(name)}: {reason}" for name in names]
+
+
+def _misplaced(settings: Settings) -> Iterator[str]:
+    """Files where folders are to be, and a folder where a file is to be."""
+    runs = Path(settings.workdir) / RUNS
+    for place in (runs.parent, runs, runs / (settings.name or "")):
+        if _is_there(place) and not place.is_dir():
+            yield f"{printable(str(place))}: is no folder; move it, or set workdir"
+            return
+    if settings.files.tokenizer and Path(settings.files.tokenizer).is_dir():
+        named = brief(settings.files.tokenizer)
+        yield f"files.tokenizer = {named}: is a folder; name a file in it"
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # whoever needs it will say what is wrong there
+        return False
 
 
 def _bad_names(names: Sequence[str]) -> list[str]:

@@ -32,6 +32,9 @@ from slangmod.text.splitting import Document, Plan, plan_around
 
 logger = logging.getLogger(__name__)
 
+MOST_FAULTS = 20
+"""Files that could not be read to their end of which it is said why."""
+
 
 def run(call: Call) -> None:
     """Make the corpus that the settings ask for."""
@@ -49,7 +52,9 @@ def clean(settings: Settings) -> None:
     files = find_files(settings.files.raw, settings.files.suffix, settings.workdir)
     source = Source(settings, files)
     refuse_foreign(folder)
-    inputs = {"settings": _what_matters(settings), "raw": fingerprints(files)}
+    skips = settings.files.on_bad_file == "skip"
+    raw = fingerprints(files, unreadable=skips)
+    inputs = {"settings": _what_matters(settings), "raw": raw}
     if folder.exists():
         _refuse_changed(folder)
         same = (read_mark(folder) or {}).get("inputs") == inputs
@@ -63,6 +68,8 @@ def clean(settings: Settings) -> None:
         mark(aside, {"made_by": "clean", "inputs": inputs, "files": digests})
     for line in (*source.in_words(), *told):
         logger.info("clean: %s", line)
+    for line in source.faults_in_words():
+        logger.warning("clean: %s", line)
 
 
 @dataclass
@@ -73,6 +80,8 @@ class Source:
     files: tuple[RawFile, ...]
     oddities: Oddities = field(default_factory=Oddities)
     dropped: int = 0
+    faults: list[str] = field(default_factory=list)
+    """why a file was not read to its end, where that is put up with"""
 
     def __post_init__(self) -> None:
         """Build what cleans and cuts, so that bad settings are found at once."""
@@ -82,16 +91,34 @@ class Source:
     def documents(self) -> Iterator[Document]:
         """All documents that are long enough, each with the split of its file."""
         self.oddities, self.dropped = Oddities(), 0
+        self.faults.clear()
         least = self.settings.files.min_doc_len
-        column = self.settings.files.column
         for file in self.files:
             named = split_of_file(file.name)
-            for text in read_documents(file, column, self.oddities):
+            for text in self._read(file):
                 for document in self.cut(self.clean(text)):
                     if len(document) < least:
                         self.dropped += 1
                     else:
                         yield named, document
+
+    def _read(self, file: RawFile) -> Iterator[str]:
+        """The documents of one file; of a broken one, if allowed, those before."""
+        files = self.settings.files
+        try:
+            yield from read_documents(file, files.column, self.oddities)
+        except DataError as error:
+            if files.on_bad_file == "stop":
+                raise
+            self.faults.append(str(error))
+
+    def faults_in_words(self) -> Iterator[str]:
+        """Which files were not read to their end, the first of many, and how many."""
+        if not self.faults:
+            return
+        yield from (f"left out: {fault}" for fault in self.faults[:MOST_FAULTS])
+        left = amount(len(self.faults), "file")
+        yield f"{left} of {len(self.files)} not read to the end (files.on_bad_file)"
 
     def in_words(self) -> Iterator[str]:
         """What was put up with, if anything."""
@@ -125,10 +152,11 @@ def _fill(folder: Path, source: Source) -> list[str]:
     written = write_corpus(folder, plan.deal(read()))
     kept = sum(split.documents for split in written.values())
     if not kept:
+        faults = f"; {source.faults[0]}" if source.faults else ""
         raise DataError(
             f'files.raw = "{source.settings.files.raw}": no document is left; '
             f"{source.dropped} were shorter than files.min_doc_len = "
-            f"{source.settings.files.min_doc_len}"
+            f"{source.settings.files.min_doc_len}{faults}"
         )
     if not all(written[split].characters for split in SPLITS):
         plan = plan_around(read)
@@ -155,6 +183,8 @@ def _what_matters(settings: Settings) -> dict[str, Any]:
         "cleaners": list(files.cleaners),
         "eos_regex": tokens.eos_regex,
     }
+    if files.on_bad_file == "skip":
+        matters["on_bad_file"] = "skip"
     if "encoding" in files.cleaners:
         matters["encoding"] = files.encoding
     if "wiki40b" in files.cleaners:

@@ -16,6 +16,7 @@ from slangmod.files import sha256_of
 from slangmod.model.folder import TOKENIZER, load_model
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
+from slangmod.text.tokenizer import Codec
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.evaluate import Evaluator, Score
 
@@ -34,7 +35,7 @@ def run(call: Call) -> None:
 def evaluate_run(folder: RunDir, settings: Settings, split: str) -> Score:
     """Figures of ``split``, each token predicted once, without dropout or smoothing.
 
-    Raises DataError if the encodings are not by the tokenizer of the run.
+    Raises DataError if the run's tokenizer is broken, or is not that of the encodings.
     """
     encodings = check_fresh(settings)
     device = choose_device(settings.data.device)
@@ -42,6 +43,7 @@ def evaluate_run(folder: RunDir, settings: Settings, split: str) -> Score:
     with reproducible(settings.deterministic or device.type == "cpu", threads):
         model = load_model(folder.model, settings.plugins.allow).to(device)
         tokenizer = folder.model / TOKENIZER
+        Codec.load(tokenizer)  # says what is wrong with a broken one
         if sha256_of(tokenizer) != encodings.manifest.tokenizer_sha256:
             raise DataError(
                 f"{encodings.folder}: its ids are by another tokenizer than {tokenizer}"

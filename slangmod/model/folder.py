@@ -55,6 +55,7 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
     section, vocab = read_config(folder / CONFIG, packages)
     path = folder / WEIGHTS
     try:
+        path.open("rb").close()  # of any file it may not read, the library says "none"
         with safe_open(path, framework="pt") as stored:
             check_weights(path, stored, skeleton(section, vocab, packages))
             model = assemble(section, vocab, packages)
@@ -63,7 +64,8 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
     except SettingsError as error:
         raise DataError(f"{folder / CONFIG}: {error}") from error
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: {error}; train the model again") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: {reason}; train the model again") from error
     return model.eval()
 
 

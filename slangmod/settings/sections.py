@@ -70,6 +70,7 @@ class Files(Section):
     min_doc_len: int = setting(1, "shorter documents are dropped", "characters", ge=0)
     cleaners: tuple[Literal["quotes", "encoding", "wiki40b", "unicode"], ...] = setting((), "what is done to each document, in this order")
     encoding: str = setting("cp1252", 'character set that the cleaner "encoding" forces a text into')
+    on_bad_file: Literal["stop", "skip"] = setting("stop", "where a raw file cannot be read to its end: end, or go on with the next one, what came before the fault kept and each such file told")
     tokenizer: str | None = setting(None, "tokenizer file to write and read; unset: named by a hash of [tokens]")
 
 
@@ -77,7 +78,7 @@ class Tokens(Section):
     """The tokenizer: how text becomes ids."""
 
     algo: Literal["bpe", "wordpiece", "unigram", "byte"] = setting("bpe", "how the vocabulary is built")
-    vocab: int = setting(16384, 'size of the vocabulary ("byte" has 257 whatever is asked for)', "tokens", ge=2)
+    vocab: int = setting(16384, 'size of the vocabulary ("byte" has 257 whatever is asked for)', "tokens", ge=2, le=1 << 22)
     dropout: float = setting(0.0, "share of merges skipped at random when the train split is encoded (bpe)", ge=0, lt=1)
     min_freq: int = setting(0, "pieces seen less often are not learnt", "occurrences", ge=0)
     max_len: int = setting(16, "longest piece of unigram", "characters", ge=1)
@@ -247,8 +248,8 @@ class Settings(Section):
     size: Size | None = setting(None, "preset of data, model and training settings")
     base: str | None = setting(None, 'TOML file, or "preset:NAME", whose settings this one starts from')
     seed: int = setting(100, "from which all chance is drawn", ge=0)
-    repeat: int = setting(1, "train so many runs that differ in their seeds alone: seed, seed + 1, ...; each is called NAME-1, NAME-2, ...", "runs", ge=1)
-    threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core", "threads", ge=1)
+    repeat: int = setting(1, "train so many runs that differ in their seeds alone: seed, seed + 1, ...; each is called NAME-1, NAME-2, ...", "runs", ge=1, le=10_000)
+    threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core", "threads", ge=1, le=1024)
     deterministic: bool = setting(False, "repeatable kernels on GPUs too (always on for CPUs)")
     log_level: LogLevel | Annotated[int, Field(ge=10, le=50)] = setting("info", "least important messages that are shown")
     progress: bool = setting(True, "show a progress bar on a terminal")

@@ -90,12 +90,23 @@ def split_of_text(text: str) -> str:
     return {98: "test", 99: "validation"}.get(place, "train")
 
 
-def fingerprints(files: tuple[RawFile, ...]) -> dict[str, str]:
-    """sha256 of each raw file, by name."""
-    try:
-        return {file.name: sha256_of(file.path) for file in files}
-    except OSError as error:
-        raise DataError(f"{error.filename}: {error.strerror}") from None
+def fingerprints(
+    files: tuple[RawFile, ...], *, unreadable: bool = False
+) -> dict[str, str]:
+    """sha256 of each raw file, by name.
+
+    Of a file that cannot be read the reason, where ``unreadable`` ones are put up
+    with; if not, raises DataError.
+    """
+    found = {}
+    for file in files:
+        try:
+            found[file.name] = sha256_of(file.path)
+        except OSError as error:
+            if not unreadable:
+                raise DataError(f"{error.filename}: {error.strerror}") from None
+            found[file.name] = str(error.strerror)
+    return found
 
 
 def _classify(path: Path, name: str, suffix: str | None) -> RawFile | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from slangmod.cli import main
 from tests.reliability.guarded import Lab, prepare
 from tests.reliability.promises import PROMISES
+from tests.reliability.workplace import Here, make_workplace
 
 
 @pytest.fixture
@@ -35,3 +37,31 @@ def lab(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A folder that is ready to train, some of whose losses can be altered."""
     shutil.copytree(prepared, tmp_path / "lab")
     return Lab(tmp_path / "lab", monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with raw text, corpus, tokenizer, encodings and a run called first."""
+    folder = tmp_path_factory.mktemp("workplace") / "work"
+    make_workplace(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["clean", "tokenize", "encode", "train"]
+        assert main([*words, "--toml", "config.toml", "--name", "first"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys, workplace) -> Here:
+    """A copy of that folder, which is the current one."""
+    shutil.copytree(workplace, tmp_path / "work", symlinks=True)
+    monkeypatch.chdir(tmp_path / "work")
+    return Here(tmp_path / "work", capsys)
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch, capsys) -> Here:
+    """A folder with a configuration and raw text, and nothing made of them."""
+    make_workplace(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return Here(tmp_path / "work", capsys)

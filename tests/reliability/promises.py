@@ -29,4 +29,6 @@ PROMISES = {
     "R19": "Nothing that a model or a file says reaches terminal or log raw.",
     "R20": "Equal settings give equal bits on the same machine; a change of numerics "
     "shows as a changed file of losses.",
+    "Matrix": "Whatever is wrong with the input is told in one line, with exit code 2, "
+    "and nothing is written.",
 }

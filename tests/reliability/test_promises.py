@@ -7,7 +7,7 @@ import pytest
 
 from tests.reliability.promises import PROMISES
 
-CALL = re.compile(r"promise\(\s*\"(R[0-9]+)\"")
+CALL = re.compile(r"promise\(\s*\"(R[0-9]+|Matrix)\"")
 
 
 @pytest.mark.parametrize("name", PROMISES)

@@ -1,0 +1,164 @@
+"""Runs the proofs of tests/reliability, and keeps what each promise was shown by.
+
+    python benchmarks/reliability.py [--quick]
+
+Writes benchmarks/results/reliability.json and the table of the manual that is made from
+it. ``--quick`` leaves out the slow proofs. The exit code is that of pytest.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests" / "reliability"
+RESULT = ROOT / "benchmarks" / "results" / "reliability.json"
+TABLE = ROOT / "docs" / "reliability-table.inc"
+CALL = re.compile(r"promise\(\s*\"(\w+)\"")
+
+HEAD = """\
+.. Made from benchmarks/results/reliability.json by benchmarks/reliability.py:
+   change nothing here.
+
+.. list-table::
+   :header-rows: 1
+   :widths: 8 44 22 9 8 9
+
+   * - \\
+     - promise
+     - shown by
+     - trials
+     - kept
+     - seconds
+"""
+ROW = """\
+   * - {name}
+     - {sentence}
+     - {tests}
+     - {trials}
+     - {kept}
+     - {seconds}
+"""
+
+
+@dataclass
+class Proof:
+    """What one file of tests has shown of one promise."""
+
+    tests: int = 0
+    trials: int = 0
+    failures: list[str] = field(default_factory=list)
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+def main(words: list[str]) -> int:
+    if set(words) - {"--quick"}:
+        sys.exit("usage: python benchmarks/reliability.py [--quick]")
+    sys.path.insert(0, str(ROOT))
+    from slangmod.runs.environment import environment
+    from tests.reliability.promises import PROMISES
+
+    chosen = [] if words else ["-m", ""]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = ["pytest", "-q", *chosen, "tests/reliability"]
+        code = subprocess.run(
+            [sys.executable, "-m", *command, f"--junitxml={report}"],
+            cwd=ROOT,
+            check=False,
+        ).returncode
+        proofs = proofs_of(report)
+    result = {
+        "command": " ".join(["python benchmarks/reliability.py", *words]),
+        "environment": environment("cpu", 1),
+        "seconds": sum(p.seconds for files in proofs.values() for p in files.values()),
+        "promises": {
+            name: {
+                "sentence": sentence,
+                "proofs": {k: asdict(p) for k, p in proofs.get(name, {}).items()},
+            }
+            for name, sentence in PROMISES.items()
+        },
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    TABLE.write_text(table(result), "utf-8")
+    print(table(result))
+    return code
+
+
+def proofs_of(report: Path) -> dict[str, dict[str, Proof]]:
+    """What a report of pytest says, by promise and by file.
+
+    A test that failed has not said what it was to prove; that is read in its source.
+    """
+    meant = {path.stem: dict(meant_by(path)) for path in TESTS.glob("test_*.py")}
+    proofs: dict[str, dict[str, Proof]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        file = case.attrib["classname"].split(".")[-1]
+        test = case.attrib["name"].partition("[")[0]
+        told = {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
+        name = told.get("promise", meant.get(file, {}).get(test))
+        if name is None:
+            continue  # a test of the tests themselves
+        proof = proofs.setdefault(name, {}).setdefault(f"{file}.py", Proof())
+        proof.seconds += float(case.attrib["time"])
+        if case.find("skipped") is not None:
+            proof.skipped += 1
+            continue
+        proof.tests += 1
+        proof.trials += int(told.get("trials", 0))
+        if case.find("failure") is not None or case.find("error") is not None:
+            proof.failures.append(case.attrib["name"])
+    return proofs
+
+
+def meant_by(path: Path) -> Iterator[tuple[str, str]]:
+    """Each test in ``path``, and the promise that it is to prove."""
+    text = path.read_text("utf-8")
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            call = CALL.search(ast.get_source_segment(text, node) or "")
+            if call is not None:
+                yield node.name, call[1]
+
+
+def table(result: dict[str, Any]) -> str:
+    """The table of the manual, in reStructuredText."""
+    rows = "".join(
+        ROW.format(name=name, sentence=about["sentence"], **of_all(about["proofs"]))
+        for name, about in result["promises"].items()
+    )
+    machine = result["environment"]
+    return (
+        f"{HEAD}{rows}\n``{result['command']}`` on {machine['cpu']} "
+        f"({machine['cpus']} cores), Python {machine['python']}, torch "
+        f"{machine['torch']}, {result['seconds']:.0f} seconds in all.\n"
+    )
+
+
+def of_all(proofs: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """All proofs of a promise as the cells of a row."""
+    failures = sum(len(proof["failures"]) for proof in proofs.values())
+    tests = sum(proof["tests"] for proof in proofs.values())
+    kept = "all" if not failures else f"**{failures} of {tests} tests failed**"
+    if not tests:
+        kept = "not tried"
+    return {
+        "tests": ", ".join(f"``{name}``" for name in proofs) or "\\",
+        "trials": f"{sum(proof['trials'] for proof in proofs.values()):,}",
+        "kept": kept,
+        "seconds": f"{sum(proof['seconds'] for proof in proofs.values()):.0f}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
