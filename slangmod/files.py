@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from slangmod.errors import DataError
+from slangmod.reading import read_json, refuse_link
 
 ASIDE = ".aside-"
 """Prefix of what is being written; anything that bears it is ours to sweep away."""
@@ -74,6 +75,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     folder that is marked as slangmod's own: then it is replaced. What processes that
     have died left behind of the same folder is removed.
     """
+    refuse_link(path)
     first = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep_dead(path)
@@ -166,17 +168,14 @@ def mark(folder: Path, content: Mapping[str, Any]) -> None:
 def read_mark(folder: Path) -> dict[str, Any] | None:
     """What ``mark`` wrote into ``folder``, or None where there is no sound mark."""
     try:
-        content = json.loads((folder / MARKER).read_text("utf-8"))
+        content = read_json(folder / MARKER)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def sweep_asides(folder: Path) -> None:
-    """Remove what interrupted writes left in ``folder``.
-
-    Only for a folder whose only writer the caller is.
-    """
+    """Remove what broken-off writes left in ``folder``, whose only writer we are."""
     for leftover in folder.glob(f"{ASIDE}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -248,11 +247,15 @@ def unlisted(folder: Path) -> tuple[str, ...]:
 
 def unsound(folder: Path) -> tuple[str, ...]:
     """Files that a folder's mark lists, with their sha256, and that differ or lack."""
-    listed: dict[str, str] = (read_mark(folder) or {}).get("files", {})
+    listed = (read_mark(folder) or {}).get("files")
+    if not isinstance(listed, dict):
+        return ()
     return tuple(
         name
         for name, digest in listed.items()
-        if not (folder / name).is_file() or sha256_of(folder / name) != digest
+        if "/" in name
+        or not (folder / name).is_file()
+        or sha256_of(folder / name) != digest
     )
 
 

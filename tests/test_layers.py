@@ -16,6 +16,7 @@ MODULES = sorted(
 
 LAYERS = (
     {"errors", "libraries"},
+    {"reading"},
     {"files"},
     {"locks"},
     {"settings"},
@@ -79,6 +80,7 @@ DECLARING_CALLS = {
     "lru_cache",
     "range",
     "re.compile",
+    "struct.Struct",
     "setting",
     "str.maketrans",
     "torch.inference_mode",

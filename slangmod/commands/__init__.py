@@ -1,16 +1,25 @@
 """The actions of the command line: what they are for, and what they take.
 
-Each is one module with a function ``run(call)``, loaded when its turn comes. Help, the
-manual and the parser read this table, which therefore loads nothing at all.
+Each is a module with a function ``run(call)``, loaded in its turn. Help, manual and
+parser read this table, which loads nothing at all.
 """
 
 from slangmod.commands.command import (
     ALL,
+    ALLOW,
     ALWAYS_MAY_CHANGE,
+    BY,
+    FORMAT,
     GENERAL,
+    GNUPLOT,
+    JSON,
     LEARNING,
+    OUTPUT,
+    PLOT,
     RESUME_MAY_CHANGE,
+    SPLIT,
     SWITCH,
+    TOP,
     VALUE,
     WHICH_RUN,
     Command,
@@ -31,9 +40,6 @@ __all__ = [
 ]
 
 TO_A_MODEL = "From raw text to a model (may be chained)"
-PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
-GNUPLOT = Flag("--gnuplot", SWITCH, "print the curves as a script for gnuplot")
-JSON = Flag("--json", SWITCH, "print JSON")
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(
@@ -72,6 +78,7 @@ COMMANDS: dict[str, Command] = {
         flags=(
             Flag("--continue", SWITCH, "resume the run of that name if it exists"),
             Flag("--overwrite", SWITCH, "move an old run of that name aside first"),
+            ALLOW,
         ),
         settings=(
             *GENERAL,
@@ -90,6 +97,7 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.resume",
         group=TO_A_MODEL,
         pipeline=True,
+        flags=(ALLOW,),
         settings=("workdir", "name", *RESUME_MAY_CHANGE),
         on_run=True,
         changeable=RESUME_MAY_CHANGE,
@@ -99,15 +107,7 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.evaluate",
         group=TO_A_MODEL,
         pipeline=True,
-        flags=(
-            Flag(
-                "--split",
-                VALUE,
-                "what to evaluate on; default validation",
-                "NAME",
-                ("train", "test", "validation"),
-            ),
-        ),
+        flags=(SPLIT,),
         settings=WHICH_RUN,
         on_run=True,
         changeable=(*ALWAYS_MAY_CHANGE, "chat"),
@@ -140,9 +140,7 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.report",
         group="Looking at runs",
         words="[NAME ...]",
-        flags=(
-            Flag("--output", VALUE, "where to; default report.html of the run", "FILE"),
-        ),
+        flags=(OUTPUT,),
         settings=WHICH_RUN,
         on_runs=True,
     ),
@@ -154,20 +152,8 @@ COMMANDS: dict[str, Command] = {
         flags=(
             PLOT,
             GNUPLOT,
-            Flag(
-                "--by",
-                VALUE,
-                "what the curves are compared over; default tokens",
-                "AXIS",
-                ("step", "tokens", "time"),
-            ),
-            Flag(
-                "--format",
-                VALUE,
-                "how to print; default table",
-                "KIND",
-                ("table", "json", "csv", "html"),
-            ),
+            BY,
+            FORMAT,
             JSON,
         ),
         settings=WHICH_RUN,
@@ -178,6 +164,15 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.summarize",
         group="Looking at runs",
         words="[NAME ...]",
+        settings=WHICH_RUN,
+        on_runs=True,
+    ),
+    "verify": Command(
+        help="whether runs and what they were made from are as they were written",
+        module="slangmod.commands.verify",
+        group="Looking at runs",
+        words="[NAME ...]",
+        flags=(JSON,),
         settings=WHICH_RUN,
         on_runs=True,
     ),
@@ -193,10 +188,7 @@ COMMANDS: dict[str, Command] = {
         module="slangmod.commands.sweep_show",
         group="Many runs",
         words="NAME",
-        flags=(
-            Flag("--top", VALUE, "only so many of the best; default: all", "N"),
-            JSON,
-        ),
+        flags=(TOP, JSON),
         settings=WHICH_RUN,
         on_runs=True,
     ),

@@ -35,7 +35,7 @@ class Arguments:
     words: list[str] = field(default_factory=list)
     switches: set[str] = field(default_factory=set)
     settings: list[tuple[str, str]] = field(default_factory=list)
-    flags: dict[str, str | bool] = field(default_factory=dict)
+    flags: dict[str, str | bool | tuple[str, ...]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
@@ -98,6 +98,9 @@ def _flag(
         arguments.files.append(text)
     elif name == "settings":
         arguments.objects.append(text)
+    elif own and own.repeatable:
+        before = arguments.flags.get(name)
+        arguments.flags[name] = (*(before if isinstance(before, tuple) else ()), text)
     elif own:
         arguments.flags[name] = text
     else:

@@ -12,7 +12,8 @@ class Call:
     """One action of the command line, with all it was given.
 
     ``flags`` holds the action's own flags by name without dashes: True or False, the
-    text of a value, or None where it was not given. ``names`` are all that ``--name``
+    text of a value, or None where it was not given; a tuple of all texts, if it may be
+    repeated. ``names`` are all that ``--name``
     was given. For an action on a run, ``settings`` are what flags and files say; see
     ``commands.existing`` for those of the run.
     """

@@ -66,7 +66,8 @@ def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
     flags: dict[str, object] = {}
     for flag in COMMANDS[action].flags:
         name = flag.name.removeprefix("--")
-        flags[name] = arguments.flags.get(name, None if flag.value else False)
+        missing = () if flag.repeatable else None if flag.value else False
+        flags[name] = arguments.flags.get(name, missing)
     return Call(
         resolved.settings,
         resolved,

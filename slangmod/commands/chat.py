@@ -15,6 +15,7 @@ from slangmod.commands.speaker import Speaker, open_speaker
 from slangmod.errors import UserError
 from slangmod.generation.conversation import STYLES, Conversation
 from slangmod.generation.terminal import printable
+from slangmod.reading import refuse_link
 
 LOG = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ def history_path(folder: Path) -> Path:
 
 def save_history(path: Path, run: str, conversation: Conversation) -> None:
     """Write all turns so far as JSON, all or nothing."""
+    refuse_link(path.parent)
     path.parent.mkdir(exist_ok=True)
     turns = [{"role": turn.role, "text": turn.text} for turn in conversation.turns]
     files.write_json(path, {"run": run, "turns": turns})

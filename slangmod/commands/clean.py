@@ -106,7 +106,9 @@ class Source:
         """The documents of one file; of a broken one, if allowed, those before."""
         files = self.settings.files
         try:
-            yield from read_documents(file, files.column, self.oddities)
+            yield from read_documents(
+                file, files.column, self.oddities, files.max_doc_bytes
+            )
         except DataError as error:
             if files.on_bad_file == "stop":
                 raise

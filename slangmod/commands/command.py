@@ -69,6 +69,43 @@ class Flag:
     help: str
     value: str = ""
     choices: tuple[str, ...] = ()
+    repeatable: bool = False
+    """whether it may be given more than once, which makes its value a tuple"""
+
+
+PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
+GNUPLOT = Flag("--gnuplot", SWITCH, "print the curves as a script for gnuplot")
+OUTPUT = Flag("--output", VALUE, "where to; default report.html of the run", "FILE")
+SPLIT = Flag(
+    "--split",
+    VALUE,
+    "what to evaluate on; default validation",
+    "NAME",
+    ("train", "test", "validation"),
+)
+BY = Flag(
+    "--by",
+    VALUE,
+    "what the curves are compared over; default tokens",
+    "AXIS",
+    ("step", "tokens", "time"),
+)
+FORMAT = Flag(
+    "--format",
+    VALUE,
+    "how to print; default table",
+    "KIND",
+    ("table", "json", "csv", "html"),
+)
+TOP = Flag("--top", VALUE, "only so many of the best; default: all", "N")
+JSON = Flag("--json", SWITCH, "print JSON")
+ALLOW = Flag(
+    "--allow-change",
+    VALUE,
+    'a setting that may be another from here on, or "data"; may be repeated',
+    "KEY",
+    repeatable=True,
+)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted
 from slangmod.commands.tokenize import learnt_from
+from slangmod.data.checking import TOKEN_BYTES
 from slangmod.data.shards import (
     MANIFEST,
-    TOKEN_BYTES,
     Manifest,
     encodings_folder,
     made_from,

@@ -4,12 +4,13 @@ import logging
 
 from slangmod.commands import COMMANDS
 from slangmod.commands.call import Call
+from slangmod.commands.changes import allowed_by, way_out
 from slangmod.commands.choosing import newest_run
 from slangmod.errors import DataError
 from slangmod.runs.directory import RunDir, runs_of, trials_of
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
-from slangmod.settings.run import load_run
+from slangmod.settings.run import left_alone, load_run
 from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, nearest
 
@@ -33,9 +34,10 @@ def resolve_existing(call: Call) -> tuple[RunDir, Resolved]:
     resolved = load_run(
         run.config,
         call.resolved,
-        command.changeable if command else (),
+        (*(command.changeable if command else ()), *allowed_by(call)),
         call.settings.workdir,
         complete=command is not None and not command.on_run,
+        way_out=way_out if "allow-change" in call.flags else left_alone,
     )
     logging.getLogger("slangmod").setLevel(level_of(resolved.settings.log_level))
     return run, resolved

@@ -12,9 +12,9 @@ from typing import Any
 import tomli_w
 
 from slangmod.commands.call import Call
+from slangmod.commands.changes import changes_of, choices_after
 from slangmod.commands.dissecting import dissect
 from slangmod.commands.existing import open_existing
-from slangmod.commands.resume import refuse_changes
 from slangmod.commands.rewinding import good_checkpoint, load_anew
 from slangmod.commands.session import (
     Session,
@@ -76,8 +76,8 @@ def replay(folder: RunDir, settings: Settings, step: int) -> dict[str, Any]:
     checkpoint = checkpoint_before(folder, step)
     about = read_about(checkpoint)
     encodings = check_fresh(settings)
-    refuse_changes(folder, about, settings, encodings)
-    choices = choices_of(about)
+    changes = changes_of(folder, about, settings, encodings)
+    choices = choices_after(choices_of(about), settings, changes)
     device = choose_device(choices.device)
     with reproducible(choices.deterministic, choices.threads):
         session = open_session(settings, encodings, device, read_counters(checkpoint))

@@ -1,16 +1,22 @@
 """``slangmod resume``: a run goes on from its last sound checkpoint."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from slangmod.commands import RESUME_MAY_CHANGE
 from slangmod.commands.call import Call
+from slangmod.commands.changes import (
+    Change,
+    allowed_by,
+    changes_of,
+    choices_after,
+    keep_changes,
+)
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.session import (
+    Choices,
     Session,
     build_trainer,
     choices_of,
@@ -21,17 +27,14 @@ from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import compile_again
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.errors import DataError, UserError
+from slangmod.errors import DataError
 from slangmod.files import sweep_asides, write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
-from slangmod.runs.overview import flat
 from slangmod.runs.summary import read_summary
 from slangmod.runs.trackers import check_trackers
 from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
-from slangmod.settings.run import may_change
-from slangmod.settings.sections import Settings
 from slangmod.settings.show import run_config
 from slangmod.training.checkpoint import (
     load_checkpoint,
@@ -44,18 +47,10 @@ from slangmod.training.state import TrainState
 
 LOG = logging.getLogger(__name__)
 
-MAY_DIFFER = (
-    *RESUME_MAY_CHANGE,
-    *("workdir", "name", "size", "base", "files", "extra"),
-    *("train.init_from", "sweep", "repeat", "plugins"),
-)
-"""Settings that a run may go on with other values of: those that resume lets change,
-those that say where things lie, those whose effect is compared by content, and those
-that are about other runs or about who may be imported."""
-
 
 def run(call: Call) -> None:
     """Continue a run where it stopped; one that ended is left alone."""
+    allowed = allowed_by(call)
     folder, resolved = resolve_existing(call)
     settings = resolved.settings
     check_trackers(settings)
@@ -67,31 +62,13 @@ def run(call: Call) -> None:
             signals.saved(checkpoint.name)
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
-            refuse_changes(folder, about, settings, encodings)
-            carry_on(folder, resolved, encodings, checkpoint, about, signals, log)
+            changes = changes_of(folder, about, settings, encodings, allowed)
+            choices = choices_after(choices_of(about), settings, changes)
+            carry_on(
+                folder, resolved, encodings, checkpoint, choices, changes, signals, log
+            )
     finally:
         detach_log(log)
-
-
-def refuse_changes(
-    folder: RunDir, about: Mapping[str, Any], settings: Settings, encodings: Encodings
-) -> None:
-    """Raise UserError, listing them, if inputs are not what the run began with."""
-    now = flat(settings.model_dump(mode="json"))
-    # What was no setting yet when the checkpoint was written is as by default.
-    then = flat(Settings().model_dump(mode="json")) | flat(about["settings"])
-    problems = [
-        f"{folder.config}: {key} is now {now.get(key)!r}, the run has {then.get(key)!r}"
-        for key in sorted(then.keys() | now.keys())
-        if then.get(key) != now.get(key)
-        and not may_change(tuple(key.split(".")), MAY_DIFFER)
-    ]
-    if about["tokenizer_sha256"] != encodings.manifest.tokenizer_sha256:
-        problems.append("the tokenizer is not the one that the run began with")
-    if about["data_sha256"] != encodings.fingerprint():
-        problems.append("the encodings are not those that the run began with")
-    if problems:
-        raise UserError(*(f"{problem}; start another run" for problem in problems))
 
 
 def carry_on(
@@ -99,13 +76,13 @@ def carry_on(
     resolved: Resolved,
     encodings: Encodings,
     checkpoint: Path,
-    about: Mapping[str, Any],
+    choices: Choices,
+    changes: Sequence[Change],
     signals: Signals,
     log: RunLog,
 ) -> None:
     """Load the checkpoint and train from there, under the choices of the run."""
     settings = resolved.settings
-    choices = choices_of(about)
     device = choose_device(choices.device)
     exact = promise(device, choices.threads, deterministic=choices.deterministic)
     LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
@@ -119,8 +96,9 @@ def carry_on(
             tell_outcome(folder)
             return
         objective = compile_again(session) if choices.compiled else session.objective
-        write_text(folder.config, run_config(resolved, folder.name))
         done = session.state.counters
+        keep_changes(folder, changes, done.step)
+        write_text(folder.config, run_config(resolved, folder.name))
         with open_recording(folder, settings, log, done) as recording:
             recording.go_back_to(done)
             signals.arm()

@@ -7,21 +7,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import tomli
 import tomli_w
 
 from slangmod.commands.sweep_plan import Plan
 from slangmod.commands.sweep_words import best_first
-from slangmod.errors import DataError
+from slangmod.errors import DataError, SettingsError
 from slangmod.files import write_bytes, write_text
+from slangmod.reading import read_limited
 from slangmod.runs.summary import read_summary
 from slangmod.search.proposals import chosen
 from slangmod.search.study import COMPLETE, RUNNING, Record
+from slangmod.settings.read import parse_toml
 from slangmod.settings.show import show
 
 LOG = logging.getLogger(__name__)
 
 REPORT, BEST = "sweep.toml", "best.toml"
+LARGEST = 1 << 24
+"""Bytes that sweep.toml may have: some fifty thousand trials."""
+
 PICTURES = (".svg", ".png")
 
 
@@ -82,7 +86,7 @@ def read_report(folder: Path) -> Report:
     """What sweep.toml says. Raises DataError where there is none, or none of ours."""
     path = folder / REPORT
     try:
-        content = tomli.loads(path.read_text("utf-8"))
+        content, _ = parse_toml(read_limited(path, LARGEST), str(path))
         sweep = content["sweep"]
         return Report(
             sweep["name"],
@@ -96,7 +100,7 @@ def read_report(folder: Path) -> Report:
         )
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such sweep") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise DataError(f"{path}: cannot be read as a sweep: {error}") from error
 
 

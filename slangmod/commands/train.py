@@ -49,6 +49,8 @@ def run(call: Call) -> None:
     """Train a new run, or carry one on with ``--continue``; with repeat, several."""
     if call.flags.get("continue") and call.flags.get("overwrite"):
         raise UserError("--continue and --overwrite exclude each other: give one")
+    if call.flags.get("allow-change") and not call.flags.get("continue"):
+        raise UserError("--allow-change: is for a run that goes on; add --continue")
     if call.settings.repeat == 1:
         run_one(call)
         return

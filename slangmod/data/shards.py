@@ -5,14 +5,17 @@ index just past its end symbol in the shard (uint64). ``token_bytes.bin`` holds 
 bytes of text each id stands for (uint16), so that nothing here needs the tokenizer.
 """
 
-import json
+import re
+import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from slangmod.data.checking import TOKEN_BYTES, faults_of
 from slangmod.errors import DataError
 from slangmod.files import read_mark, sha256_of
+from slangmod.reading import read_json
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANIFEST: Final = "manifest.json"
-TOKEN_BYTES: Final = "token_bytes.bin"
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}\.(bin|ends)")
+"""Of a shard or of its ends: it lies in the folder itself."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,9 @@ class Encodings:
         return sha256_of(self.folder / MANIFEST)
 
     def verify(self) -> None:
-        """Raise DataError if any file is not as it was written."""
-        wanted = {TOKEN_BYTES: self.manifest.token_bytes_sha256}
-        for split in self.manifest.splits.values():
-            for shard in split.shards:
-                wanted |= {shard.name: shard.sha256, shard.ends: shard.ends_sha256}
-        for name, digest in wanted.items():
-            if sha256_of(self.folder / name) != digest:
-                raise _broken(self.folder / name, "its content has changed")
+        """Raise DataError if any file is not as it was written, or makes no sense."""
+        for name, reason in faults_of(self.folder, self.manifest):
+            raise broken(self.folder / name, reason)
 
 
 def encodings_folder(settings: Settings) -> Path:
@@ -147,14 +146,14 @@ def open_encodings(folder: Path) -> Encodings:
     if not folder.is_dir():
         raise DataError(f"{folder}: there are no encodings; run `slangmod encode`")
     try:
-        manifest = _manifest_of(json.loads(path.read_text("utf-8")))
+        manifest = _manifest_of(read_json(path))
     except OSError as error:
-        raise _broken(path, error.strerror or str(error)) from None
+        raise broken(path, error.strerror or str(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken(path, f"{type(error).__name__}: {error}") from None
-    width = {"uint16": 2, "uint32": 4}.get(manifest.dtype)
-    if width is None:
-        raise _broken(path, f"dtype {manifest.dtype!r}")
+        raise broken(path, f"{type(error).__name__}: {error}") from None
+    if reason := _impossible(manifest):
+        raise broken(path, reason)
+    width = WIDTHS[manifest.dtype]
     sizes = {TOKEN_BYTES: 2 * manifest.vocab}
     for split in manifest.splits.values():
         for shard in split.shards:
@@ -190,22 +189,67 @@ def manifest_content(manifest: Manifest) -> dict[str, Any]:
     return asdict(manifest)
 
 
+WIDTHS: Final = {"uint16": 2, "uint32": 4}
+"""Bytes of an id, by type."""
+
+
+def _impossible(manifest: Manifest) -> str:
+    """What no manifest of ours says; empty if there is nothing of that kind."""
+    if manifest.dtype not in WIDTHS:
+        return f"dtype {manifest.dtype!r}"
+    if not 0 < manifest.vocab <= 256 ** WIDTHS[manifest.dtype]:
+        return f"a vocabulary of {manifest.vocab} tokens in {manifest.dtype}"
+    if not 0 <= manifest.end < manifest.vocab:
+        return f"the end symbol {manifest.end} of {manifest.vocab} tokens"
+    for split in manifest.splits.values():
+        if min(split.documents, split.tokens, split.bytes) < 0:
+            return "a number below 0"
+        if split.tokens != sum(shard.tokens for shard in split.shards):
+            return "tokens of shards that do not add up"
+        if split.documents != sum(shard.documents for shard in split.shards):
+            return "documents of shards that do not add up"
+        for shard in split.shards:
+            if min(shard.documents, shard.tokens) < 0:
+                return "a number below 0"
+            if not (NAME.fullmatch(shard.name) and NAME.fullmatch(shard.ends)):
+                return f"the name {shard.name!r} or {shard.ends!r} of a shard"
+    return ""
+
+
 def _manifest_of(content: Mapping[str, Any]) -> Manifest:
     splits = {
-        name: Split(**{**split, "shards": tuple(Shard(**s) for s in split["shards"])})
+        name: _typed(Split, {**split, "shards": tuple(map(_shard, split["shards"]))})
         for name, split in content["splits"].items()
     }
-    return Manifest(**{**content, "splits": splits})
+    return _typed(Manifest, {**content, "splits": splits})
+
+
+def _shard(content: Mapping[str, Any]) -> Shard:
+    return _typed(Shard, content)
+
+
+def _typed[T](kind: type[T], content: Mapping[str, Any]) -> T:
+    """``content`` as a ``kind`` of value; TypeError where one is of another type."""
+    for field in fields(kind):  # type: ignore[arg-type]
+        wanted = {"int": int, "str": str}.get(str(getattr(field.type, "__name__", "")))
+        if wanted is not None and type(content[field.name]) is not wanted:
+            raise TypeError(f"{field.name} = {content[field.name]!r}")
+    return kind(**content)
 
 
 def _check_size(path: Path, size: int) -> None:
+    """A file that is there, no link to another place, and of that size."""
     try:
-        there = path.stat().st_size
+        status = path.lstat()
     except OSError as error:
-        raise _broken(path, error.strerror or str(error)) from None
+        raise broken(path, error.strerror or str(error)) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise broken(path, "is no file, or a link to one")
+    there = status.st_size
     if there != size:
-        raise _broken(path, f"has {there} bytes instead of {size}")
+        raise broken(path, f"has {there} bytes instead of {size}")
 
 
-def _broken(path: Path, reason: str) -> DataError:
+def broken(path: Path, reason: str) -> DataError:
+    """What to raise about a file of encodings, with the way out."""
     return DataError(f"{path}: {reason}; run `slangmod encode` to make it anew")

@@ -13,6 +13,7 @@ from slangmod import files
 from slangmod.errors import DataError, SettingsError
 from slangmod.model.build import assemble, skeleton
 from slangmod.model.transformer import Transformer
+from slangmod.reading import read_json
 from slangmod.settings.per_layer import layers_of
 from slangmod.settings.rules import clashes
 from slangmod.settings.sections import Data, Model, Plugins, Settings
@@ -76,7 +77,7 @@ def read_config(path: Path, allow: tuple[str, ...]) -> tuple[Model, int]:
     that is not of the packages in ``allow``.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise DataError(
                 f"{path}: format {content['format']!r}, but this slangmod reads "

@@ -35,12 +35,17 @@ def restore(
     tensors: Mapping[str, Tensor],
     scalars: Mapping[str, Any],
 ) -> None:
-    """Put back what ``stored`` gave; groups and their options stay as they are."""
+    """Put back what ``stored`` gave; groups and their options stay as they are.
+
+    Raises ValueError if something is of a weight that the model does not have.
+    """
     by_name: dict[str, dict[str, Any]] = {}
     for place, value in {**tensors, **scalars}.items():
         name, _, key = place.rpartition("/")
         by_name.setdefault(name, {})[key] = value
     names = {id(p): name for name, p in model.named_parameters()}
+    if strange := by_name.keys() - names.values():
+        raise ValueError(f"the model has no weight {min(strange)!r}")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     content = optimizer.state_dict()
     content["state"] = {

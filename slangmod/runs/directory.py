@@ -15,6 +15,7 @@ from pathlib import Path
 from slangmod.errors import RunBusyError, UserError
 from slangmod.files import ASIDE, sync_folder
 from slangmod.locks import holder_file, holder_of, is_locked, locked
+from slangmod.reading import refuse_link
 from slangmod.settings.paths import RUNS, TRIAL, run_name
 
 NAME = re.compile(r"([A-Za-z0-9._-]{1,64})(/trial-[0-9]{3,9})?")
@@ -127,6 +128,11 @@ class RunDir:
         return self.root / "tracking.json"
 
     @property
+    def changes(self) -> Path:
+        """With what other values, or data, it was allowed to go on."""
+        return self.root / "changes.json"
+
+    @property
     def tensorboard(self) -> Path:
         """Folder of event files for TensorBoard."""
         return self.root / "tensorboard"
@@ -151,6 +157,8 @@ class RunDir:
         made = not self.root.exists()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            for entry in self.root.iterdir():
+                refuse_link(entry)
             with locked(self.lock_file, f"run '{self.name}'"):
                 yield
         except RunBusyError:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli
-
-from slangmod.errors import DataError
+from slangmod.errors import DataError, SettingsError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.runs.series import last_row, read_series
 from slangmod.runs.summary import read_summary
+from slangmod.settings.read import read_toml
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
 """What a run may be: a process works on it; its own rules ended it; a signal or a kill
@@ -101,9 +100,9 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises DataError if they cannot be read; whether they are possible is not asked.
     """
     try:
-        return tomli.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        return read_toml(path)[0]
+    except SettingsError as error:
+        raise DataError(*error.problems) from error
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slangmod.files import cut
+from slangmod.reading import bounded_lines
 from slangmod.runs.durable import Lines
 from slangmod.training.events import EpochDone, Event, StepDone
 
@@ -121,7 +122,7 @@ class Table:
         """Bytes up to the last whole row whose counter is at most ``count``."""
         size = position = 0
         with self.path.open("rb") as stream:
-            for number, line in enumerate(stream):
+            for number, line in enumerate(bounded_lines(stream)):
                 position += len(line)
                 if number == 0 or self._is_kept(line, count):
                     size = position

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.files import cut
+from slangmod.reading import bounded_lines, parsed
 from slangmod.runs.durable import Lines
+
+LONGEST = 1 << 24
+"""Bytes of a line; longer ones are none of ours."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class SamplesFile:
             return
         size = position = 0
         with self.path.open("rb") as stream:
-            for line in stream:
+            for line in bounded_lines(stream, LONGEST):
                 position += len(line)
                 sample = sample_of(line)
                 if sample is not None and sample.step <= step:
@@ -78,20 +82,22 @@ class SamplesReader:
                 self.beginnings += 1
             with self.path.open("rb") as stream:
                 stream.seek(self._position)
-                content = stream.read()
+                position = self._position
+                for line in bounded_lines(stream, LONGEST):
+                    position += len(line)
+                    if line.endswith(b"\n"):
+                        self._position = position
+                        sample = sample_of(line)
+                        self.samples += [] if sample is None else [sample]
         except OSError:
             return
-        whole = content[: content.rfind(b"\n") + 1]
-        self._position += len(whole)
-        found = (sample_of(line + b"\n") for line in whole.split(b"\n"))
-        self.samples += [sample for sample in found if sample is not None]
 
 
 def sample_of(line: bytes) -> Sample | None:
     """The sample in a whole line, None where the line is torn or something else."""
     try:
-        content: Any = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
+        content: Any = parsed(line) if line.endswith(b"\n") else None
+    except ValueError:
         return None
     if not isinstance(content, dict):
         return None

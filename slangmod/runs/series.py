@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from slangmod.reading import LONGEST_LINE, bounded_lines
+
 TAIL = 65536
 """Bytes at the end of a table among which its last row is looked for."""
 
@@ -25,6 +27,7 @@ class Series:
         self.path = path
         self.columns: dict[str, array[float]] = {}
         self.beginnings = 0
+        self._position = 0
         self._names = None if columns is None else tuple(columns)
         self._forget()
 
@@ -50,15 +53,28 @@ class Series:
             with self.path.open("rb") as stream:
                 if not self._stands_behind_a_row(stream):
                     self._forget()
-                stream.seek(self._position)
-                content = stream.read()
+                return self._take_rows(stream)
         except OSError:
             return False
-        whole = content[: content.rfind(b"\n") + 1]
-        self._position += len(whole)
-        for line in whole.decode("utf-8", "replace").splitlines():
-            self._take(line.split(","))
-        return bool(whole)
+
+    def _take_rows(self, stream: BinaryIO) -> bool:
+        """All whole lines from where the last call ended; whether there were any.
+
+        A line too long for a row, and what is left of it, is passed over.
+        """
+        stream.seek(self._position)
+        before, position = self._position, self._position
+        in_row = False
+        for line in bounded_lines(stream):
+            position += len(line)
+            if line.endswith(b"\n"):
+                self._position = position
+                if not in_row:
+                    self._take(
+                        line.decode("utf-8", "replace").rstrip("\r\n").split(",")
+                    )
+            in_row = not line.endswith(b"\n")
+        return self._position > before
 
     def last(self, column: str) -> float | None:
         """The newest number of ``column``, None where there is none."""
@@ -100,9 +116,10 @@ def last_row(path: Path) -> dict[str, float]:
     """
     try:
         with path.open("rb") as stream:
-            header = stream.readline().decode("utf-8", "replace").strip().split(",")
+            line = stream.readline(LONGEST_LINE).decode("utf-8", "replace")
+            header = line.strip().split(",")
             stream.seek(max(stream.tell(), path.stat().st_size - TAIL))
-            lines = stream.read().decode("utf-8", "replace").split("\n")[:-1]
+            lines = stream.read(TAIL).decode("utf-8", "replace").split("\n")[:-1]
     except OSError:
         return {}
     for line in reversed(lines):

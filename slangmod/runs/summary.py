@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomli
 import tomli_w
 
-from slangmod.errors import DataError
+from slangmod.errors import DataError, SettingsError
 from slangmod.files import write_text
+from slangmod.settings.read import read_toml
 
 Table = Mapping[str, Any]
 
@@ -49,10 +49,10 @@ def read_summary(path: Path) -> dict[str, Any]:
     Raises DataError if the file cannot be read or is not a summary.
     """
     try:
-        tables = tomli.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
+        if not path.exists():
+            return {}
+        tables, _ = read_toml(path)
+    except (OSError, SettingsError) as error:
         raise DataError(f"{path}: cannot be read as a summary: {error}") from error
     stages = tables.get("stage", [])
     single = [table for name, table in tables.items() if name != "stage"]

@@ -4,7 +4,6 @@ One run of slangmod is one run of mlflow, resumes included: its id is kept in th
 tracking.json. Only mlflow's client is used, which asks neither git nor the shell.
 """
 
-import json
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from slangmod.errors import RunBusyError
 from slangmod.files import write_json
 from slangmod.locks import locked
+from slangmod.reading import read_json
 from slangmod.runs.stores import how_to_look, is_database, path_of, store_of
 from slangmod.runs.tracker import Ending, Opener, Plain, Row, Subject
 from slangmod.settings.literals import literal
@@ -77,7 +77,7 @@ def open_mlflow(subject: Subject) -> Opener:
 def kept_of(path: Path) -> Mapping[str, str]:
     """What tracking.json says of mlflow; empty where there is nothing sound."""
     try:
-        kept = json.loads(path.read_text("utf-8"))["mlflow"]
+        kept = read_json(path)["mlflow"]
     except (OSError, ValueError, LookupError, TypeError):
         return {}
     return kept if isinstance(kept, dict) else {}

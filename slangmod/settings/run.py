@@ -1,6 +1,6 @@
 """The settings of a run that exists: its own, save for the few that may change."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ from slangmod.settings.values import value_at, values_of
 
 PLACE = (("name",), ("workdir",), ("base",))
 """Settings that say which run is meant, or where others come from."""
+
+
+def left_alone(path: Key) -> str:
+    """What to do instead of giving another value for ``path``."""
+    del path
+    return "leave that as it is, or train another run"
 
 
 def load_run_settings(
@@ -40,6 +46,7 @@ def load_run(
     workdir: str | Path | None = None,
     *,
     complete: bool = False,
+    way_out: Callable[[Key], str] = left_alone,
 ) -> Resolved:
     """What the run's ``config`` says, with what was ``given`` and is ``changeable``.
 
@@ -47,7 +54,7 @@ def load_run(
     that of the run's folder, and ``workdir`` says where that was found, so that both
     can be moved. ``complete``: what is given describes the whole run, so that defaults
     and presets count as given. Raises SettingsError that lists everything else that
-    was given and is not what the run has.
+    was given and is not what the run has, each with its ``way_out``.
     """
     run = with_old_origins(resolve(config), config)
     problems, changes = [], []
@@ -59,8 +66,7 @@ def load_run(
             changes.append(entry)
         else:
             problems.append(
-                f"{entry.subject()}: the run has {brief(theirs)}; leave that as it is, "
-                "or train another run"
+                f"{entry.subject()}: the run has {brief(theirs)}; {way_out(entry.path)}"
             )
     if problems:
         raise SettingsError(*abridged(problems))

@@ -16,6 +16,8 @@ Key = tuple[str, ...]
 DEEPEST = 8
 """Tables and lists that may stand inside each other."""
 
+MOST_TABLES = 10_000
+"""In an array; the trials of a sweep are tables, too."""
 LONGEST_KEY = 256
 LONGEST_NUMBER = 128
 
@@ -146,6 +148,8 @@ def _numbered(walk: _Walk, path: Key, is_array: bool) -> Key:
         full += (part,)
         if is_array and end == len(path):
             walk.tables[full] = walk.tables.get(full, 0) + 1
+            if walk.tables[full] > MOST_TABLES:
+                raise walk.refuse(f"more than {MOST_TABLES} tables in an array")
         if full in walk.tables:
             full += (str(walk.tables[full]),)
     return full

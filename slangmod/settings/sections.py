@@ -67,6 +67,7 @@ class Files(Section):
     raw: str = setting(".", "file or folder of raw documents (.txt, .jsonl, .parquet, each also .gz and .zst)")
     suffix: str | None = setting(None, "read only files that end in this; unset: every known kind")
     column: str = setting("text", "column of parquet and key of jsonl that holds the text")
+    max_doc_bytes: int = setting(1 << 28, "longer documents are refused, before they fill the memory", "bytes", ge=1)
     min_doc_len: int = setting(1, "shorter documents are dropped", "characters", ge=0)
     cleaners: tuple[Literal["quotes", "encoding", "wiki40b", "unicode"], ...] = setting((), "what is done to each document, in this order")
     encoding: str = setting("cp1252", 'character set that the cleaner "encoding" forces a text into')

@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from slangmod.errors import DataError
-from slangmod.files import sha256_of, written_aside
+from slangmod.files import read_mark, sha256_of, written_aside
+from slangmod.text.apart import rows_apart
 from slangmod.text.documents import SPLITS, split_of_file
-from slangmod.text.readers import check_column, open_table, rows_of
+from slangmod.text.readers import (
+    LARGEST_DOCUMENT,
+    check_column,
+    open_table,
+    rows_of,
+)
 from slangmod.text.segments import pieces
 from slangmod.text.unpacking import named_errors
 
 TEXT = "text"
 MORE = "more"
+COLUMNS = (TEXT, MORE)
 ROW_CHARACTERS = 1 << 21
 """Longer documents take several rows."""
 GROUP_CHARACTERS = 1 << 18
@@ -144,9 +151,17 @@ def corpus_rows(folder: Path, split: str) -> Iterator[Row]:
 
 
 def _rows_of(path: Path) -> Iterator[Row]:
+    listed = (read_mark(path.parent) or {}).get("files")
+    if not isinstance(listed, dict) or listed.get(path.name) != sha256_of(path):
+        # Not as clean has written it: somebody's, who may mean no good.
+        with path.open("rb") as stream:
+            for row, goes_on in rows_apart(path, stream, COLUMNS, LARGEST_DOCUMENT):
+                if row is not None:
+                    yield Row(row, goes_on)
+        return
     with open_table(path) as table:
         check_column(table, TEXT, path)
-        columns = [name for name in (TEXT, MORE) if name in table.schema_arrow.names]
+        columns = [name for name in COLUMNS if name in table.schema_arrow.names]
         for text, *more in rows_of(table, columns):
             if text is not None:
                 yield Row(text, bool(more and more[0]))

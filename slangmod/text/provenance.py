@@ -1,26 +1,47 @@
 """What a tokenizer file was made from, kept beside it; and what others have made."""
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from slangmod.errors import DataError
 from slangmod.files import sha256_of, write_json, write_text
+from slangmod.reading import read_json, read_limited
 
 TRIAL = """
-import sys
+import resource, sys
+memory, seconds = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
 try:
-    Tokenizer.from_file(sys.argv[1]).encode("Aa 1", add_special_tokens=False)
+    tokenizer = Tokenizer.from_str(sys.stdin.buffer.read().decode("utf-8"))
+    size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    for text in ("Aa 1", "", " \\n", "\\u00e9\\U0001f600 <|endoftext|> \\0" * 9):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        if ids and max(ids) >= size:
+            raise ValueError(f"gives the id {max(ids)}, of {size} tokens")
+        tokenizer.decode(ids)
+        stream = DecodeStream(skip_special_tokens=True)
+        [stream.step(tokenizer, token) for token in ids]
 except Exception as error:
     print(error)
     sys.exit(1)
 """
-TRIAL_SECONDS = 120
+"""What a process of its own does with a tokenizer file on its standard input."""
+
+TRIAL_SECONDS = 20
+"""Of computing; of waiting, six times as much."""
+TRIAL_MEMORY = 1 << 30
+"""Bytes: four times what a vocabulary of 250 000 pieces takes."""
+LARGEST = 1 << 26
+"""Bytes of a file, five times as many as such a vocabulary takes."""
 
 
 def record_path(tokenizer: Path) -> Path:
@@ -30,16 +51,14 @@ def record_path(tokenizer: Path) -> Path:
 
 def is_ours(tokenizer: Path) -> bool:
     """Whether slangmod has made the file, and nobody has changed it since."""
-    return sha256_of(tokenizer) in _read(tokenizer).get("sha256", [])
+    return sha256_of(tokenizer) in _known(tokenizer)
 
 
 def made_from(tokenizer: Path) -> Any:
     """What the file was made from, or None if that is not known."""
-    record = _read(tokenizer)
-    known = tokenizer.is_file() and record.get("sha256", [])[-1:] == [
-        sha256_of(tokenizer)
-    ]
-    return record.get("inputs") if known else None
+    digests = _known(tokenizer)
+    known = tokenizer.is_file() and digests[-1:] == [sha256_of(tokenizer)]
+    return _read(tokenizer).get("inputs") if known else None
 
 
 def write_tokenizer(tokenizer: Path, content: str, inputs: Mapping[str, Any]) -> None:
@@ -57,30 +76,55 @@ def write_tokenizer(tokenizer: Path, content: str, inputs: Mapping[str, Any]) ->
     write_json(record, {"sha256": [digest], "inputs": inputs})
 
 
-def try_out(tokenizer: Path) -> None:
-    """Raise DataError unless a process of its own can load and use the file."""
-    command = [sys.executable, "-c", TRIAL, str(tokenizer)]
+def sound_content(tokenizer: Path) -> str:
+    """The text of a tokenizer file that a process of its own could load and use.
+
+    Whoever made it: what says so beside it may be as foreign as the file. Raises
+    OSError or ValueError if it cannot be read, DataError if it is not sound.
+    """
+    content = read_limited(tokenizer, LARGEST).decode("utf-8")
+    _try_out(content)
+    return content
+
+
+@lru_cache(maxsize=4)
+def _try_out(content: str) -> None:
+    """Raise DataError unless a process of its own can load and use ``content``.
+
+    The library panics on some broken files, and ends its process on others.
+    """
+    command = [sys.executable, "-P", "-c", TRIAL, str(TRIAL_MEMORY), str(TRIAL_SECONDS)]
     try:
         trial = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TRIAL_SECONDS,
+            input=content.encode("utf-8"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=6 * TRIAL_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        reason = f"it does not load within {TRIAL_SECONDS} seconds"
+        reason = f"it does not load within {6 * TRIAL_SECONDS} seconds"
     else:
         if trial.returncode == 0:
             return
         reason = " ".join(trial.stdout.decode("utf-8", "replace").split())
-    reason = reason or "the tokenizers library breaks down on it"
-    raise DataError(f"{tokenizer}: not a sound tokenizer file: {reason}")
+    reason = reason[:LONGEST_REASON] or "the tokenizers library breaks down on it"
+    raise DataError(f"not a sound tokenizer file: {reason}")
+
+
+LONGEST_REASON = 300
+"""Characters of what the library says that an error quotes."""
+
+
+def _known(tokenizer: Path) -> list[Any]:
+    digests = _read(tokenizer).get("sha256")
+    return digests if isinstance(digests, list) else []
 
 
 def _read(tokenizer: Path) -> dict[str, Any]:
     try:
-        content = json.loads(record_path(tokenizer).read_text("utf-8"))
+        content = read_json(record_path(tokenizer))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

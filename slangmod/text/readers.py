@@ -1,18 +1,24 @@
 """Documents out of raw files, one after the other; what cannot be read says where."""
 
 import codecs
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from slangmod.errors import DataError
+from slangmod.reading import parsed
+from slangmod.text.apart import rows_apart, too_large
 from slangmod.text.documents import RawFile
 from slangmod.text.unpacking import named_errors, seekable, unpacked
 
 BATCH_BYTES = 1 << 18
 """Parquet rows are read so many bytes at a time, going by the file's own account."""
+
+LARGEST_DOCUMENT = 1 << 28
+"""Bytes in UTF-8."""
+JSON_SHARE = 8
+"""By which a line of JSON may have less: empty tables take 25 times the memory."""
 
 
 @dataclass
@@ -25,13 +31,16 @@ class Oddities:
     """documents with lone surrogates, which became U+FFFD"""
 
 
-def read_documents(file: RawFile, column: str, oddities: Oddities) -> Iterator[str]:
+def read_documents(
+    file: RawFile, column: str, oddities: Oddities, most: int = LARGEST_DOCUMENT
+) -> Iterator[str]:
     """The documents of one raw file in their order, a few in memory at a time.
 
-    Raises DataError, naming file, row or line, and column, where it is broken.
+    Raises DataError, naming file, row or line, and column, where it is broken or has a
+    document of more than ``most`` bytes.
     """
     with named_errors(file.path):
-        for text in READERS[file.kind](file, column):
+        for text in READERS[file.kind](file, column, most):
             if text is None:
                 oddities.nulls += 1
                 continue
@@ -50,11 +59,11 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def _read_text(file: RawFile, column: str) -> Iterator[str | None]:
+def _read_text(file: RawFile, column: str, most: int) -> Iterator[str | None]:
     """A file of text is one document, taken as it is but for a byte order mark."""
     del column
     with unpacked(file) as stream:
-        content = stream.read()
+        content = _at_most(stream, most, file.path)
     try:
         yield content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -66,19 +75,43 @@ def _read_text(file: RawFile, column: str) -> Iterator[str | None]:
         ) from None
 
 
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+def _at_most(stream: IO[bytes], most: int, path: Path) -> bytes:
+    """All of ``stream``; DataError as soon as it turns out to be too much."""
+    blocks: list[bytes] = []
+    size = 0
+    while block := stream.read(1 << 20):
+        blocks.append(block)
+        size += len(block)
+        if size > most:
+            raise DataError(too_large(str(path), size, most))
+    return b"".join(blocks)
+
+
+def _lines(stream: IO[bytes], most: int, path: Path) -> Iterator[bytes]:
     """Lines that end in a newline and in nothing else."""
-    rest = b""
+    number, rest = 1, [b""]
+    size = 0
     while block := stream.read(1 << 18):
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+        first, *lines = block.split(b"\n")
+        rest.append(first)
+        size += len(first)
+        if size > most // JSON_SHARE:
+            raise DataError(too_large(f"{path}:{number}", JSON_SHARE * size, most))
+        if lines:
+            *whole, last = lines
+            yield from [b"".join(rest), *whole]
+            number += len(lines)
+            rest, size = [last], len(last)
+    if rest != [b""]:
+        yield b"".join(rest)
 
 
-def _read_jsonl(file: RawFile, column: str) -> Iterator[str | None]:
+def _read_jsonl(file: RawFile, column: str, most: int) -> Iterator[str | None]:
     with unpacked(file) as stream:
-        for number, line in enumerate(_lines(stream), 1):
+        for number, line in enumerate(_lines(stream, most, file.path), 1):
+            if len(line) > most // JSON_SHARE:
+                size = JSON_SHARE * len(line)
+                raise DataError(too_large(f"{file.path}:{number}", size, most))
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
@@ -87,10 +120,10 @@ def _read_jsonl(file: RawFile, column: str) -> Iterator[str | None]:
 
 def _from_json(line: bytes, column: str, place: str) -> str | None:
     try:
-        record = json.loads(line.decode("utf-8"))
+        record = parsed(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: byte {error.start} is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{place}: not valid JSON: {error}") from None
     if not isinstance(record, dict):
         kind = type(record).__name__
@@ -112,10 +145,9 @@ def _missing(place: str | Path, what: str, column: str, there: Any) -> str:
     )
 
 
-def _read_parquet(file: RawFile, column: str) -> Iterator[str | None]:
-    with seekable(file) as source, open_table(source) as table:
-        check_column(table, column, file.path)
-        for (text,) in rows_of(table, [column]):
+def _read_parquet(file: RawFile, column: str, most: int) -> Iterator[str | None]:
+    with seekable(file) as source:
+        for text, _ in rows_apart(file.path, source, [column], most):
             yield text
 
 
@@ -159,7 +191,7 @@ def check_column(table: Any, column: str, place: Path) -> None:
         )
 
 
-READERS: dict[str, Callable[[RawFile, str], Iterator[str | None]]] = {
+READERS: dict[str, Callable[[RawFile, str, int], Iterator[str | None]]] = {
     ".txt": _read_text,
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,

@@ -24,7 +24,7 @@ from slangmod.text.decoding import (
 )
 from slangmod.text.dropout import Merges
 from slangmod.text.memory import Segments
-from slangmod.text.provenance import is_ours, try_out
+from slangmod.text.provenance import sound_content
 from slangmod.text.readers import without_surrogates
 from slangmod.text.segments import pattern_of, segments
 
@@ -88,9 +88,13 @@ class Codec:
 
     @classmethod
     def load(cls, path: Path, eos_string: str = "\n\n") -> "Codec":
-        """A codec out of a tokenizer file; raises DataError, naming the file."""
+        """A codec out of a tokenizer file; raises DataError, naming the file.
+
+        The file is first tried in a process of its own, because the library may abort
+        on a broken one.
+        """
         try:
-            return cls.from_json(path.read_text("utf-8"), eos_string)
+            return cls.from_json(sound_content(path), eos_string)
         except FileNotFoundError:
             way = "run `slangmod tokenize`"
             raise DataError(f"{path}: there is no tokenizer; {way}") from None
@@ -98,6 +102,8 @@ class Codec:
             raise DataError(f"{path}: not a tokenizer file: not UTF-8") from None
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
+        except ValueError as error:
+            raise DataError(f"{path}: not a tokenizer file: {error}") from None
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 
@@ -125,7 +131,7 @@ class Codec:
             encodings = self._tokenizer.encode_batch_fast(
                 texts, add_special_tokens=False
             )
-            return [np.array(encoding.ids, self.dtype) for encoding in encodings]
+            return [np.array(self._checked(one.ids), self.dtype) for one in encodings]
         rows = (self._segments.ids(segments(text)) for text in texts)
         return [np.frombuffer(ids, self.dtype) for ids in rows]
 
@@ -134,9 +140,19 @@ class Codec:
         encode, kind = self._tokenizer.encode, "H" if self.dtype == "uint16" else "I"
 
         def spell(text: str) -> bytes:
-            return array(kind, encode(text, add_special_tokens=False).ids).tobytes()
+            ids = encode(text, add_special_tokens=False).ids
+            return array(kind, self._checked(ids)).tobytes()
 
         return spell
+
+    def _checked(self, ids: list[int]) -> list[int]:
+        """``ids`` themselves; DataError if one is none of the vocabulary."""
+        if ids and max(ids) >= self.vocab_size:
+            raise DataError(
+                f"the tokenizer gives the id {max(ids)}, of {self.vocab_size} tokens; "
+                "it is not sound"
+            )
+        return ids
 
     def merges(self) -> Merges:
         """The merges of BPE one by one, for dropout.
@@ -177,15 +193,8 @@ class Codec:
 
 
 def open_codec(settings: Settings) -> Codec:
-    """The codec of ``tokenizer_path``; raises DataError if it is missing or broken.
-
-    A file that slangmod has not made is first tried in a process of its own, because
-    the library may abort on a broken one.
-    """
-    path = tokenizer_path(settings)
-    if path.is_file() and not is_ours(path):
-        try_out(path)
-    return Codec.load(path, settings.tokens.eos_string)
+    """The codec of ``tokenizer_path``; raises DataError if it is missing or broken."""
+    return Codec.load(tokenizer_path(settings), settings.tokens.eos_string)
 
 
 def _end_of(ids: Mapping[str, int]) -> int:

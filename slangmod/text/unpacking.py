@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from slangmod.errors import DataError
 from slangmod.files import scratch
@@ -45,13 +45,31 @@ def unpacked(file: RawFile) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def seekable(file: RawFile) -> Iterator[Any]:
-    """What parquet needs: its bytes at any place, so packed ones go to disk first."""
+def seekable(file: RawFile) -> Iterator[IO[bytes]]:
+    """What parquet needs: its bytes at any place, so packed ones go to disk first.
+
+    Raises DataError if they are so many more than the packed ones that this is no
+    parquet file, which would fill the disk.
+    """
     if not file.packing:
-        yield str(file.path)
+        with file.path.open("rb") as stream:
+            yield stream
         return
-    with unpacked(file) as stream, scratch() as content:
-        while block := stream.read(1 << 20):
+    most = max(LEAST_UNPACKED, MOST_PACKED * file.path.stat().st_size)
+    with unpacked(file) as packed, scratch() as content:
+        while block := packed.read(1 << 20):
             content.write(block)
+            if content.tell() > most:
+                raise DataError(
+                    f"{file.path}: unpacks to more than {most} bytes; unpack it "
+                    "yourself if that is meant"
+                )
+        content.flush()
         content.seek(0)
         yield content
+
+
+LEAST_UNPACKED = 1 << 28
+MOST_PACKED = 100
+"""Bytes that may come out of a packed parquet file, or times its size, if that is more;
+its content is packed already."""

@@ -205,20 +205,30 @@ def load_copy(path: Path, name: str, copy: Weights, model: torch.nn.Module) -> N
 def read_weights(path: Path, name: str, like: Mapping[str, Tensor]) -> Weights:
     """The tensors in file ``name`` of checkpoint ``path``, in host memory.
 
-    Names and shapes are compared with those of ``like`` before a tensor is read;
-    RunError if they differ.
+    Names, shapes and types are compared with those of ``like`` before a tensor is
+    read; RunError if they differ.
     """
-    expected = {key: tuple(tensor.shape) for key, tensor in like.items()}
+    expected = {key: (tuple(one.shape), kind_of(one)) for key, one in like.items()}
     try:
         with safe_open(path / name, framework="pt") as file:
             keys = list(file.keys())
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
+            parts = {key: file.get_slice(key) for key in keys}
+            found = {
+                key: (tuple(part.get_shape()), part.get_dtype())
+                for key, part in parts.items()
+            }
             if found != expected:
                 odd = min(key for key, _ in found.items() ^ expected.items())
                 raise RunError(f"{path}: weights are not this model's: {odd}")
             return {key: file.get_tensor(key) for key in expected}
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path / name}: {error}") from error
+
+
+def kind_of(tensor: Tensor) -> str:
+    """How safetensors spells the type of ``tensor``, such as F32."""
+    bits = 8 * tensor.element_size()
+    return f"{'F' if tensor.is_floating_point() else 'I'}{bits}"
 
 
 def prune_checkpoints(folder: Path, keep: int, needed: Collection[int]) -> None:

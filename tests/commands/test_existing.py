@@ -72,7 +72,8 @@ def test_other_settings_than_the_runs_are_refused(begin, here, action):
     (here / "c.toml").write_text("\n[data]\njitter = 7\n")
     with pytest.raises(SettingsError) as caught:
         opened(f"{action} --name first --train.batch_size 3 --toml c.toml")
-    ending = "; leave that as it is, or train another run"
+    reason = "; the run's place in its data is counted by it" * (action == "resume")
+    ending = f"{reason}; leave that as it is, or train another run"
     assert caught.value.problems == (
         f"c.toml:3: data.jitter = 7: the run has 32{ending}",
         f"--train.batch_size = 3: the run has 64{ending}",
@@ -91,6 +92,7 @@ def test_resume_takes_what_may_change(begin, name):
     }
     of_section = {
         "checkpoint": "checkpoint.every",
+        "guard": "guard.max_skips",
         "chat": "chat.width",
         "plot": "plot.plot_frequency",
         "track": "track.every",

@@ -1,0 +1,66 @@
+"""Whether the files of encodings are what their manifest says, and make sense."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from slangmod.files import sha256_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slangmod.data.shards import Manifest, Shard
+
+TOKEN_BYTES: Final = "token_bytes.bin"
+Fault = tuple[str, str]
+"""Name of a file, and what is wrong with it."""
+
+
+def faults_of(folder: Path, manifest: "Manifest") -> Iterator[Fault]:
+    """All that is wrong with files whose sizes are right, each read once or twice.
+
+    Every file is compared by hash; ids must be below the size of the vocabulary, and
+    the ends of documents where their end symbols are.
+    """
+    if sha256_of(folder / TOKEN_BYTES) != manifest.token_bytes_sha256:
+        yield TOKEN_BYTES, CHANGED
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            for name, digest in _digests(shard):
+                if sha256_of(folder / name) != digest:
+                    yield name, CHANGED
+            yield from _nonsense(folder, shard, manifest)
+
+
+CHANGED: Final = "its content has changed"
+
+
+def _digests(shard: "Shard") -> tuple[Fault, Fault]:
+    return (shard.name, shard.sha256), (shard.ends, shard.ends_sha256)
+
+
+def _nonsense(folder: Path, shard: "Shard", manifest: "Manifest") -> Iterator[Fault]:
+    """What no hash tells: ids and ends that could not be used."""
+    import numpy as np
+
+    if not shard.tokens:
+        return
+    ids = np.memmap(folder / shard.name, np.dtype(manifest.dtype).newbyteorder("<"))
+    if (most := int(ids.max())) >= manifest.vocab:
+        yield shard.name, f"has the id {most}, of {manifest.vocab} tokens"
+    if (reason := _misplaced(folder / shard.ends, ids, manifest.end)) is not None:
+        yield shard.ends, reason
+
+
+def _misplaced(path: Path, ids: "NDArray[Any]", end: int) -> str | None:
+    """What is wrong with the ends of the documents in ``ids``."""
+    import numpy as np
+
+    ends: NDArray[np.uint64] = np.fromfile(path, "<u8")
+    if not len(ends) or ends[-1] != len(ids):
+        return "does not end where its shard does"
+    if ends[0] == 0 or np.any(ends[1:] <= ends[:-1]):
+        return "its documents are not one after the other"
+    if np.any(ids[ends.astype(np.int64) - 1] != end):
+        return "a document does not end with the end symbol"
+    return None

@@ -1,0 +1,66 @@
+"""Files that others may have made, read under limits.
+
+Whatever a file holds, reading it ends soon, in bounded memory, and fails with OSError
+or ValueError alone.
+"""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+from slangmod.errors import DataError
+
+LARGEST_JSON: Final = 1 << 24
+"""Bytes: some ten thousand times a usual manifest. Empty tables, the worst there is,
+take 25 times as much memory."""
+
+
+def refuse_link(path: Path) -> None:
+    """Raise DataError if ``path`` is a link: what is written stays where it is."""
+    if path.is_symlink():
+        raise DataError(
+            f"{path}: is a link to another place, which slangmod reads and never "
+            "changes; remove the link, or set workdir to a folder there"
+        )
+
+
+def read_limited(path: Path, most: int) -> bytes:
+    """The content of ``path``; ValueError if it has more than ``most`` bytes.
+
+    Only of a regular file: a pipe would make its reader wait for ever.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("not a regular file")
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"larger than {most} bytes")
+    return content
+
+
+def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+    """The value in the JSON file ``path``; raises OSError or ValueError."""
+    return parsed(read_limited(path, most))
+
+
+def parsed(content: bytes | str) -> Any:
+    """The value that JSON of bounded size spells; ValueError if it does not."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+LONGEST_LINE: Final = 1 << 16
+"""Bytes that a line of a table may have."""
+
+
+def bounded_lines(stream: IO[bytes], most: int = LONGEST_LINE) -> Iterator[bytes]:
+    """The lines of ``stream`` with their ends; longer ones come in pieces of ``most``.
+
+    A piece of such a line does not end in a newline, save the last.
+    """
+    while line := stream.readline(most):
+        yield line

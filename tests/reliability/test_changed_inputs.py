@@ -1,0 +1,245 @@
+"""A run goes on with the inputs it began with, or with those it was allowed."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slangmod.cli import main
+from slangmod.commands.changes import changes_of, leaves, read_changes
+from slangmod.data.shards import check_fresh
+from slangmod.errors import UserError
+from slangmod.runs.directory import RunDir
+from slangmod.runs.series import read_series
+from slangmod.settings import load_settings
+from slangmod.settings.changing import (
+    FREELY,
+    ON_REQUEST,
+    WITHOUT_EFFECT,
+    changes_by_name,
+    ruled_by,
+)
+from tests.reliability.small_work import make_work, train, write_raw
+
+NEXT = {
+    "train.learning_rate": "0.002",
+    "train.min_learning_rate": "0.001",
+    "train.max_learning_rate": "0.05",
+    "train.warmup": "3",
+    "train.scaling": "cosine",
+    "train.power": "0.7",
+    "train.gamma": "0.5",
+    "train.cooldown": "50",
+    "train.step_factor": "0.3",
+    "train.step_every": "7",
+    "train.poly_power": "2.0",
+    "train.cycle_steps": "9",
+    "train.cycle_gamma": "0.9",
+    "train.decay": "0.4",
+    "train.schedule_unit": "epoch",
+    "train.step_freq": "3",
+    "train.clip_grad": "0.1",
+    "train.label_smoothing": "0.2",
+    "train.z_loss": "0.001",
+    "train.eval_freq": "6",
+    "train.cb_freq": "3",
+    "optimizer.weight_decay": "0.2",
+    "optimizer.betas": "[0.8, 0.9]",
+    "optimizer.eps": "1e-6",
+    "data.shuffle": "false",
+    "data.precision": "bfloat16",
+    "data.device": "cpu",
+    "model.dropout": "0.3",
+    "model.logit_softcap": "20.0",
+    "threads": "2",
+    "deterministic": "true",
+}
+"""What each of these settings may become in a run of adamw."""
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run called first, made once, which has ended."""
+    folder = tmp_path_factory.mktemp("begun") / "work"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_work(folder)
+        assert train("first") == 0
+    return folder
+
+
+@pytest.fixture
+def work(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which is the current folder."""
+    shutil.copytree(begun, tmp_path / "work")
+    config = tmp_path / "work" / "runs" / "first" / "config.toml"
+    config.write_text(config.read_text().replace(str(begun), str(tmp_path / "work")))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def other(value: Any) -> Any:
+    return "something else" if value != "something else" else None
+
+
+def with_other(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """``content`` with another value at the dotted ``key``."""
+    changed = json.loads(json.dumps(content))
+    *tables, last = key.split(".")
+    table = changed
+    for name in tables:
+        table = table[int(name) - 1] if isinstance(table, list) else table[name]
+    table[last] = other(table.get(last))
+    return changed
+
+
+def resume(*words: str) -> int:
+    return main(["resume", "--name", "first", *words])
+
+
+def test_each_setting_is_refused_permitted_or_free(work, promise) -> None:
+    tables = {"optimizer.group": [{"match": "layers.*"}], "model.layer": [{}]}
+    settings = load_settings("runs/first/config.toml", tables)
+    encodings, run = check_fresh(settings), RunDir.of(".", "first")
+    content = settings.model_dump(mode="json")
+    about = {
+        "tokenizer_sha256": encodings.manifest.tokenizer_sha256,
+        "data_sha256": encodings.fingerprint(),
+    }
+    assert changes_of(run, {**about, "settings": content}, settings, encodings) == []
+    trials = 0
+    for key in [*leaves(content), "extra.note"]:
+        how = changes_by_name()[ruled_by(tuple(key.split(".")))]
+        then = {**about, "settings": with_other(content, key)}
+        if how in (FREELY, WITHOUT_EFFECT):
+            assert changes_of(run, then, settings, encodings) == []
+            continue
+        with pytest.raises(UserError) as caught:
+            changes_of(run, then, settings, encodings)
+        (problem,) = caught.value.problems
+        assert f" {key} is now " in problem
+        assert (f"--allow-change {key} goes on" in problem) == (how == ON_REQUEST)
+        if how == ON_REQUEST:
+            (change,) = changes_of(run, then, settings, encodings, [key])
+            assert change.key == key
+        else:
+            assert how in problem
+            with pytest.raises(UserError, match=r"train another run"):
+                changes_of(run, then, settings, encodings, [key])
+        trials += 1
+    assert trials > 60
+    promise("R13", trials)
+
+
+def test_a_permitted_change_is_the_runs_own_from_then_on(work, capsys, promise) -> None:
+    flag = ("--train.learning_rate", "0.002")
+    further = ("--train.max_epochs", "3")
+    assert resume(*flag, *further) == 2
+    said = capsys.readouterr().err
+    assert "--allow-change train.learning_rate goes on with it" in said
+    run = RunDir.of(".", "first")
+    rows = read_series(run.steps, ("batch", "learning_rate"))
+    done, kept = len(rows), work / "kept"
+    shutil.copytree(run.checkpoints, kept)
+    assert resume(*flag, *further, "--allow-change", "train.learning_rate") == 0
+    said = capsys.readouterr().err
+    assert "train.learning_rate is 0.002; it was 0.01 (--allow-change)" in said
+    assert "--train.learning_rate, was 0.01 in" in run.config.read_text()
+    after = read_series(run.steps, ("batch", "learning_rate"))
+    assert len(after) > done
+    # After a warmup of 10: the rate of the last step, which began with mini-batch 29.
+    assert after["learning_rate"][-1] == pytest.approx(0.002 * (28 - 10) ** -0.5)
+    steps = run.steps.read_bytes()
+    # As if killed before the first checkpoint that knows of the change.
+    shutil.rmtree(run.checkpoints)
+    shutil.copytree(kept, run.checkpoints)
+    run.summary.unlink()
+    assert resume() == 0
+    assert read_changes(run)["train.learning_rate"].now == 0.002
+    columns = ("step", "loss", "learning_rate", "grad_norm")
+    again = read_series(run.steps, columns)
+    run.steps.write_bytes(steps)
+    assert repr([*again.rows()]) == repr([*read_series(run.steps, columns).rows()])
+    promise("R13", 3)
+
+
+def test_other_data_need_permission_and_another_tokenizer_has_none(
+    work, capsys, promise
+) -> None:
+    write_raw(work, 450)
+    assert main(["clean", "encode", "--toml", "config.toml"]) == 0
+    further = ("--train.max_epochs", "3")
+    assert resume(*further) == 2
+    assert "--allow-change data goes on with them" in capsys.readouterr().err
+    assert resume(*further, "--allow-change", "data") == 0
+    assert resume("--train.max_epochs", "4") == 0
+    tokenizer = next(work.glob("tokenizer-*.json"))
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert main(["encode", "--toml", "config.toml"]) == 0
+    capsys.readouterr()
+    assert resume("--train.max_epochs", "5", "--allow-change", "data") == 2
+    assert "the tokenizer is not the one" in capsys.readouterr().err
+    promise("R13", 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--allow-change", "model.dim"), "it says what weights are for"),
+        (("--allow-change", "train.batch_size"), "place in its data"),
+        (("--allow-change", "train.optimizer"), "would not fit"),
+        (("--allow-change", "tokens.vocab"), "what token ids mean"),
+        (("--allow-change", "train.learning_rat"), "'train.learning_rate'"),
+        (("--allow-change", "\x1b[2J"), "unknown setting"),
+    ],
+)
+def test_what_cannot_be_permitted_is_told_at_once(work, capsys, words, reason) -> None:
+    assert resume(*words) == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "\x1b" not in said
+    assert said.count("\n") == 1
+
+
+def test_continuing_permits_several_and_a_new_run_none(work, capsys) -> None:
+    words = ("--train.gamma", "0.5", "--train.z_loss", "0.001")
+    allow = ("--allow-change", "train.gamma", "--allow-change=train.z_loss")
+    more = ("--train.max_epochs", "3", *words)
+    assert train("first", "--continue", *more) == 2
+    assert capsys.readouterr().err.count("goes on with it") == 2
+    assert train("first", "--continue", *more, *allow) == 0
+    assert {*read_changes(RunDir.of(".", "first"))} == {"train.gamma", "train.z_loss"}
+    assert train("second", *allow) == 2
+    assert "add --continue" in capsys.readouterr().err
+    assert not RunDir.of(".", "second").root.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"changes": [{}]}', "[" * 10**5])
+def test_a_broken_record_of_changes_is_told(work, capsys, content) -> None:
+    RunDir.of(".", "first").changes.write_text(content)
+    assert resume("--train.max_epochs", "3") == 2
+    said = capsys.readouterr().err
+    assert "changes.json: cannot be read" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_each_setting_that_may_be_permitted(
+    begun, work, promise
+) -> None:
+    for key, value in NEXT.items():
+        shutil.rmtree("runs")
+        shutil.copytree(begun / "runs", "runs")
+        words = (f"--{key}", value, "--allow-change", key, "--train.max_epochs", "3")
+        assert resume(*words) == 0, key
+        assert resume("--train.max_epochs", "4") == 0, key
+        settings = load_settings("runs/first/config.toml")
+        assert str(leaves(settings.model_dump(mode="json"))[key]) in (
+            value,
+            value.capitalize(),
+            str(float(value)) if value[0].isdigit() else value,
+        )
+    promise("R13", len(NEXT))
