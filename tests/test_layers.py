@@ -17,6 +17,7 @@ MODULES = sorted(
 LAYERS = (
     {"errors", "libraries"},
     {"files"},
+    {"growing"},
     {"settings"},
     {"plugins"},
     {"text", "data", "model", "optim"},
@@ -51,6 +52,7 @@ WITHOUT_TORCH = (
     "data/shards",
     "errors",
     "files",
+    "growing",
     "plugins",
     "runs/",
     "settings/",

@@ -10,10 +10,10 @@ import torch
 from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import Recording
 from slangmod.commands.sampling import samplers
+from slangmod.commands.saving import Insistence
 from slangmod.commands.session import (
     Choices,
     Session,
-    about_run,
     build_trainer,
     next_session,
 )
@@ -22,7 +22,7 @@ from slangmod.commands.staging import stage_line, stage_tables
 from slangmod.commands.stepping import next_step
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
-from slangmod.errors import StoppedError
+from slangmod.errors import RunError, StoppedError
 from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
@@ -34,13 +34,13 @@ from slangmod.training.checkpoint import (
     FILE_OF,
     checkpoint_path,
     load_weights,
-    prune_checkpoints,
-    save_checkpoint,
 )
+from slangmod.training.disk import trouble
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.events import all_of
 from slangmod.training.limits import Outcome
 from slangmod.training.memory import peak_memory
+from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
 from slangmod.training.stopping import Patience
@@ -62,14 +62,17 @@ class Conductor:
     objective: Objective
     recording: Recording
     signals: Signals
+    saver: Saver
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, and remove those that are no longer needed."""
-        self.recording.sync()
-        about = about_run(self.session.settings, self.encodings, self.choices)
-        save_checkpoint(self.run.checkpoints, state, about)
-        keep = self.session.settings.checkpoint.keep
-        prune_checkpoints(self.run.checkpoints, keep, state.patience.best_step)
+        self.saver.save(state)
+
+    @property
+    def insist(self) -> Insistence:
+        """Writes the end of the run, however long the disk refuses, within reason."""
+        stop = self.session.settings.checkpoint.on_error == "stop"
+        return Insistence(self.run, lambda: stop or self.signals.requested())
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.
@@ -78,19 +81,21 @@ class Conductor:
         """
         state = self.session.state
         try:
-            outcome = self.train()
+            with self.saver:
+                outcome = self.train()
             score = self.keep_best(outcome)
+            ended = {"reason": outcome.reason, "why": outcome.why}
+            ended |= self.best(outcome.patience)
+            self.insist(lambda: self.summarize(ended, score))
         except StoppedError as stop:
-            self.summarize({"reason": STOPPED, "message": str(stop)}, None)
+            self.tell_failure(STOPPED, str(stop))
             raise
         except KeyboardInterrupt:
-            self.summarize({"reason": STOPPED, "message": "broken off"}, None)
+            self.tell_failure(STOPPED, "broken off")
             raise
         except Exception as error:
-            self.summarize({"reason": FAILED, "message": str(error)}, None)
+            self.tell_failure(FAILED, str(error))
             raise
-        ended = {"reason": outcome.reason, "why": outcome.why}
-        self.summarize({**ended, **self.best(outcome.patience)}, score)
         LOG.info(
             "validation of step %d: loss %.4f | perplexity %.2f | bits per byte %.4f "
             "| accuracy %.4f",
@@ -114,13 +119,15 @@ class Conductor:
                 session,
                 objective,
                 save=self.save,
+                save_again=self.saver.due_again,
                 signals=self.signals,
                 tell=all_of(recording, memory, *samplers(session, recording.samples)),
             )
             outcome = trainer.fit(session.state, session.train, session.test)
-            if outcome.reason == "interrupted":
-                raise self.stopped()
             if outcome.reason != "next_stage":
+                self.insist(lambda: self.saver.insist(self.session.state))
+                if outcome.reason == "interrupted":
+                    raise self.stopped()
                 return outcome
             before, session = session, next_session(session)
             objective = next_step(before, session, objective)
@@ -129,6 +136,11 @@ class Conductor:
         """Validate the best model and put it into the run's ``model/`` folder."""
         settings, state = self.session.settings, self.session.state
         best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
+        if not best.is_dir():  # removed by somebody, with the run's folder perhaps
+            raise RunError(
+                f"{best}: the best checkpoint is gone; `slangmod resume --name "
+                f"{self.run.name} --train.max_epochs N` goes on until one is better"
+            )
         load_weights(best, state.model, FILE_OF[outcome.patience.best_weights])
         evaluator = Evaluator(
             self.session.device, settings.data.precision, self.signals.requested
@@ -139,7 +151,9 @@ class Conductor:
         if score is None:
             raise self.stopped()
         assert isinstance(state.model, Transformer)  # new_state has built it
-        save_model(self.run.model, state.model, tokenizer_path(settings))
+        model = state.model
+        tokenizer = tokenizer_path(settings)
+        self.insist(lambda: save_model(self.run.model, model, tokenizer))
         return score
 
     def stopped(self) -> StoppedError:
@@ -155,6 +169,13 @@ class Conductor:
             "best_test_loss": patience.best_loss if known else None,
             "best_weights": patience.best_weights if averages else None,
         }
+
+    def tell_failure(self, reason: str, message: str) -> None:
+        """Write a summary of a run that has not ended by its rules, if that can be."""
+        try:
+            self.summarize({"reason": reason, "message": message}, None)
+        except OSError as error:  # which must not hide what has happened
+            LOG.warning("%s", trouble(self.run.summary, error))
 
     def summarize(self, outcome: Mapping[str, Any], score: Score | None) -> None:
         """Write summary.toml."""

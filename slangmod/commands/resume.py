@@ -10,6 +10,7 @@ from slangmod.commands.call import Call
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import attach_log, detach_log, open_recording
+from slangmod.commands.saving import build_saver
 from slangmod.commands.session import (
     Session,
     build_trainer,
@@ -62,7 +63,7 @@ def run(call: Call) -> None:
     try:
         with Signals() as signals, folder.lock():
             sweep_asides(folder.checkpoints)
-            checkpoint = newest_sound(folder.checkpoints)
+            checkpoint = newest_sound(folder.checkpoints, own=True)
             signals.arm()
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
@@ -127,6 +128,7 @@ def carry_on(
                 objective,
                 recording,
                 signals,
+                build_saver(folder, session, encodings, choices, recording),
             ).conduct()
 
 

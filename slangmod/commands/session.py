@@ -28,7 +28,7 @@ from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
 from slangmod.training.device import autocast
-from slangmod.training.evaluate import Evaluator
+from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback
 from slangmod.training.limits import Limits
 from slangmod.training.loss import cross_entropy_sum
@@ -196,6 +196,7 @@ def build_trainer(
     save: Callable[[TrainState], None],
     signals: Signals,
     tell: Callback,
+    save_again: Callable[[], bool] = never,
 ) -> Trainer:
     """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe."""
     settings, train = session.settings, session.stage.train
@@ -211,6 +212,7 @@ def build_trainer(
         save_freq=settings.checkpoint.every,
         seed_chance=lambda position: seed_batch(settings.seed, position),
         save=save,
+        save_again=save_again,
         clock=time.monotonic,
         stop_requested=signals.requested,
         tell=tell,

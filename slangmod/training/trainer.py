@@ -8,7 +8,7 @@ import torch
 from slangmod.data.dataset import TokenDataset
 from slangmod.settings.schedules import Schedule
 from slangmod.training.convergence import take_note
-from slangmod.training.evaluate import Evaluator
+from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard
@@ -51,6 +51,8 @@ class Trainer:
     tell: Callback
     planned: int
     """mini-batches of the whole run, at most"""
+    save_again: Callable[[], bool] = never
+    """whether a checkpoint that could not be written should be tried again"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def fit(
@@ -76,6 +78,9 @@ class Trainer:
                     ledger.flush()
                     state.counters.saved_batch = state.counters.batch
                     self.save(state)  # its time counts as the next step's
+                elif self.save_again():  # which is no part of the state
+                    ledger.flush()
+                    self.save(state)
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():
