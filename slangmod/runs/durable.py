@@ -45,6 +45,8 @@ class Lines:
         error = self._file.close()
         if error is not None:
             LOG.warning("%s: its last lines are lost: %s", self.path, error.strerror)
+        elif self._file.lost:
+            LOG.warning("%s: %d bytes of it are lost", self.path, self._file.lost)
 
     def _heed(self, error: OSError | None) -> None:
         if error is None or (now := self._clock()) < self._complain_after:

@@ -32,6 +32,7 @@ from slangmod.training.manifest import (
     manifest_of,
     misread,
     problems_in,
+    text_of,
 )
 from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE, Snapshot, take
 from slangmod.training.state import (
@@ -99,7 +100,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
         }
         files[STATE] = write_file(aside / STATE, iter([snapshot.text]))
         manifest = manifest_of(snapshot.step, files, snapshot.inputs)
-        text = (json.dumps(manifest, indent=2) + "\n").encode()
+        text = text_of(manifest).encode()
         files[MANIFEST] = write_file(aside / MANIFEST, iter([text]))
         if (bad := misread(aside, files)) is not None:
             reason = "what was written cannot be read back"

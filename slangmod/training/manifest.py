@@ -52,6 +52,11 @@ def manifest_of(
     return {**content, OWN: own_hash(content)}
 
 
+def text_of(content: Mapping[str, Any]) -> str:
+    """The one way in which a manifest is spelt."""
+    return json.dumps(content, indent=2) + "\n"
+
+
 def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
     """What is wrong with checkpoint ``path`` of ``step``, a line each.
 
@@ -61,20 +66,26 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
     """
     place = path / MANIFEST
     try:
-        content = json.loads(place.read_text("utf-8"))
+        text = place.read_text("utf-8")
+        content = json.loads(text)
         number, files = content["format"], content["files"]
-        if number != 1 and content[OWN] != own_hash(content):
+        if number != 1 and (content[OWN], text) != (
+            own_hash(content),
+            text_of(content),
+        ):
             return [f"{place}: differs from what was written"]
         if type(number) is int and number > FORMAT:
             raise UserError(newer(path, content))
         if number not in (1, FORMAT):
             return [f"{place}: there is no format {number!r}"]
         if content["step"] != step:
-            return [f"{path}: is the checkpoint of step {content['step']!r}"]
+            return [f"{place}: is that of step {content['step']!r}"]
         lacking = [f"{path / n}: is not listed" for n in needed if n not in files]
         known = {n: Written(int(f["size"]), f["sha256"]) for n, f in files.items()}
     except (FileNotFoundError, NotADirectoryError):
         return [f"{place}: is missing"]
+    except IsADirectoryError:
+        return [f"{place}: is a folder"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return [f"{place}: is no manifest ({type(error).__name__}: {error})"]
     return lacking + [

@@ -20,6 +20,10 @@ BY_PATH = ("mkdir", "unlink", "rmdir", "rename", "replace")
 BY_DESCRIPTOR = ("write", "fsync", "ftruncate", "posix_fadvise")
 
 
+def nothing(*_: object) -> None:
+    """Let every call pass."""
+
+
 class Raw(io.RawIOBase):
     """An open file whose writes and closing go through ``os``."""
 
@@ -51,8 +55,8 @@ class Disk:
     """What happens to calls about files below ``root``."""
 
     root: Path
-    before: Hook = lambda name, path: None
-    after: Callable[..., None] = lambda name, path, *details: None
+    before: Hook = nothing
+    after: Callable[..., None] = nothing
     calls: list[str] = field(default_factory=list)
     syncs: bool = False
     """whether to bother the real disk with syncs"""

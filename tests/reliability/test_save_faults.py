@@ -1,4 +1,4 @@
-"""Every call of a save fails, or is the last: the old state is there, or the new one."""
+"""Every call of a save fails, or is the last: the old state is found, or the new."""
 
 import errno
 import os
@@ -80,10 +80,11 @@ def refused(run: Run, at: int, error: int) -> bool:
     strike = Strike(at, error)
     with installed(Disk(run.folder.parent, strike)):
         run.save()
-        step = step_of(newest_sound(run.folder))
-        assert step in (OLD, NEW)
-        assert loaded(run.folder) == bits(run.old if step == OLD else run.new)
-        assert_rows_are_there(run)
+    step = step_of(newest_sound(run.folder))
+    assert step in (OLD, NEW)
+    assert loaded(run.folder) == bits(run.old if step == OLD else run.new)
+    assert_rows_are_there(run)
+    with installed(Disk(run.folder.parent)):
         run.saver.save(run.new)
         run.saver.wait()
     assert loaded(run.folder) == bits(run.new)
@@ -105,32 +106,42 @@ def killed(run: Run, at: int) -> bool:
     return os.waitstatus_to_exitcode(status) == 9
 
 
-def until_the_end(trial: Callable[[int], bool]) -> int:
-    """Number of trials until there is no call left to strike."""
-    at = 1
+def until_the_end(trial: Callable[[int], bool], every: int = 1) -> int:
+    """Number of trials, at ``every`` so many calls, until there is none to strike."""
+    at = every
     while trial(at):
-        at += 1
-    return at - 1
+        at += every
+    assert at > 80
+    return at // every - 1
 
 
+def test_calls_of_a_save_may_fail(fresh, promise) -> None:
+    error = ERRORS["ENOSPC"]
+    promise("R2", until_the_end(lambda at: refused(fresh(False), at, error), 2))
+
+
+def test_calls_of_a_save_in_the_background_may_fail(fresh, promise) -> None:
+    error = ERRORS["EIO"]
+    promise("R2", until_the_end(lambda at: refused(fresh(True), at, error), 5))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize(
-    "error",
-    [
-        name if name == "ENOSPC" else pytest.param(name, marks=pytest.mark.slow)
-        for name in ERRORS
-    ],
-)
+@pytest.mark.parametrize("error", ERRORS)
 def test_every_call_of_a_save_may_fail(fresh, promise, error, background) -> None:
-    trials = until_the_end(lambda at: refused(fresh(background), at, ERRORS[error]))
-    assert trials > 50
-    promise("R2", trials)
+    number = ERRORS[error]
+    promise("R2", until_the_end(lambda at: refused(fresh(background), at, number)))
 
 
-@pytest.mark.parametrize(
-    "background", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
-def test_every_call_of_a_save_may_be_the_last(fresh, promise, known, background):
+EVERY = [
+    pytest.param(5, False),
+    pytest.param(1, False, marks=pytest.mark.slow),
+    pytest.param(1, True, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("every", "background"), EVERY)
+def test_a_call_of_a_save_may_be_the_last(fresh, promise, known, every, background):
     def trial(at: int) -> bool:
         run = fresh(background)
         died = killed(run, at)
@@ -139,9 +150,7 @@ def test_every_call_of_a_save_may_be_the_last(fresh, promise, known, background)
         assert_rows_are_there(run)
         return died
 
-    trials = until_the_end(trial)
-    assert trials > 50
-    promise("R2", trials)
+    promise("R2", until_the_end(trial, every))
 
 
 @pytest.mark.slow
