@@ -1,7 +1,8 @@
 """Every write to disk: aside first, synced, renamed, the folder synced.
 
 A reader sees the old file or the new one, never a part, whatever instant the process
-or the machine dies at. Nothing else in the package opens a file for writing.
+or the machine dies at. Nothing else in the package opens a file for writing, but for
+``growing``, whose files are logs and tables.
 """
 
 import fcntl
@@ -33,6 +34,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and those above it that are missing, their names durable."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        sync_folder(one.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -68,6 +77,18 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream into ``path``, which must not exist, synced when the block ends well.
+
+    For files in a folder that is not yet at its place: nothing is renamed.
+    """
+    with path.open("xb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
 def folder_aside(path: Path) -> Iterator[Path]:
     """An empty folder that becomes ``path`` when the block ends well.
 
@@ -77,7 +98,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     """
     refuse_link(path)
     first = not path.parent.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _sweep_dead(path)
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
     aside.mkdir()
@@ -174,6 +195,16 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def remove_folder(path: Path) -> None:
+    """Remove ``path``, which is slangmod's own, so that no part is seen under its name.
+
+    What is left of it where the disk refuses is taken for an interrupted write.
+    """
+    doomed = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
 def sweep_asides(folder: Path) -> None:
     """Remove what broken-off writes left in ``folder``, whose only writer we are."""
     for leftover in folder.glob(f"{ASIDE}*"):
@@ -181,52 +212,6 @@ def sweep_asides(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
-
-
-class Growing:
-    """A file that grows at its end, bytes reaching the system at once.
-
-    What the disk refuses waits in memory, in order, and is tried again by the next
-    call: ``add``, ``sync`` and ``close`` return the error that bytes wait for, or
-    None. So a full disk delays lines and loses none.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._waiting = bytearray()
-        self._descriptor: int | None = None
-
-    def add(self, content: bytes) -> OSError | None:
-        """Append ``content``, after what still waits."""
-        self._waiting += content
-        try:
-            if self._descriptor is None:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._descriptor = os.open(self.path, flags, 0o666)
-            while self._waiting:
-                done = os.write(self._descriptor, self._waiting)
-                del self._waiting[:done]
-        except OSError as error:
-            return error
-        return None
-
-    def sync(self) -> OSError | None:
-        """Make all that was added durable."""
-        error = self.add(b"")
-        if error is None and self._descriptor is not None:
-            try:
-                os.fsync(self._descriptor)
-            except OSError as refused:
-                return refused
-        return error
-
-    def close(self) -> OSError | None:
-        """Try once more to write what waits, then let go of the file."""
-        error = self.add(b"") if self._waiting else None
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        return error
 
 
 def cut(path: Path, size: int) -> None:

@@ -16,13 +16,12 @@ from slangmod.commands.rewinding import (
     fit_or_spike,
     go_back,
     incidents,
-    refuge_steps,
 )
 from slangmod.commands.sampling import samplers
+from slangmod.commands.saving import Insistence
 from slangmod.commands.session import (
     Choices,
     Session,
-    about_run,
     build_trainer,
     next_session,
 )
@@ -49,13 +48,13 @@ from slangmod.training.checkpoint import (
     FILE_OF,
     checkpoint_path,
     load_weights,
-    prune_checkpoints,
-    save_checkpoint,
 )
+from slangmod.training.disk import trouble
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.events import Callback, Spike, all_of
 from slangmod.training.limits import Outcome
 from slangmod.training.memory import peak_memory
+from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
 from slangmod.training.stopping import Patience
@@ -78,15 +77,13 @@ class Conductor:
     recording: Recording
     signals: Signals
     watchdog: Watchdog
+    saver: Saver
 
-    def save(self, state: TrainState) -> None:
-        """Write a checkpoint, and remove those that are no longer needed."""
-        self.recording.sync()
-        about = about_run(self.session.settings, self.encodings, self.choices)
-        save_checkpoint(self.run.checkpoints, state, about)
-        settings = self.session.settings
-        needed = {state.patience.best_step, *refuge_steps(state, settings)}
-        prune_checkpoints(self.run.checkpoints, settings.checkpoint.keep, needed)
+    @property
+    def insist(self) -> Insistence:
+        """Writes the end of the run, however long the disk refuses, within reason."""
+        stop = self.session.settings.checkpoint.on_error == "stop"
+        return Insistence(self.run, lambda: stop or self.requested())
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.
@@ -97,13 +94,17 @@ class Conductor:
         self.watchdog.step = lambda: state.counters.step
         self.watchdog.sum_up = self.failed
         try:
-            outcome = self.train()
+            with self.saver:
+                outcome = self.train()
             score = self.keep_best(outcome)
+            ended = {"reason": outcome.reason, "why": outcome.why}
+            ended |= self.best(outcome.patience)
+            self.insist(lambda: self.summarize(ended, score))
         except StoppedError as stop:
-            self.summarize({"reason": STOPPED, "message": str(stop)}, None)
+            self.tell_failure(STOPPED, str(stop))
             raise
         except (KeyboardInterrupt, BrokenOffError):
-            self.summarize({"reason": STOPPED, "message": "broken off"}, None)
+            self.tell_failure(STOPPED, "broken off")
             raise
         except Exception as error:
             told = self.explained(error)
@@ -111,8 +112,6 @@ class Conductor:
             if told is error:
                 raise
             raise told from error
-        ended = {"reason": outcome.reason, "why": outcome.why}
-        self.summarize({**ended, **self.best(outcome.patience)}, score)
         LOG.info(
             "validation of step %d: loss %.4f | perplexity %.2f | bits per byte %.4f "
             "| accuracy %.4f",
@@ -136,26 +135,30 @@ class Conductor:
             trainer = build_trainer(
                 session,
                 objective,
-                save=self.save_in_peace,
+                save=self.save,
+                save_again=self.saver.due_again,
                 requested=self.requested,
                 tell=all_of(*watching, *self.witnesses(session)),
             )
             ended = fit_or_spike(trainer, session)
-            if isinstance(ended, Outcome):
+            if isinstance(ended, Outcome) and ended.reason != "next_stage":
+                with self.watchdog.slow("saving the end"):
+                    self.insist(lambda: self.saver.insist(self.session.state))
                 if ended.reason == "interrupted":
                     raise self.stopped()
-                if ended.reason != "next_stage":
-                    return ended
+                return ended
             session, objective = self.go_over(session, ended, objective)
 
     def go_over(
         self, session: Session, ended: Outcome | Spike, objective: Objective
     ) -> tuple[Session, Objective]:
         """On to the next stage, or back from a spike; with the step to train with."""
-        self.signals.saved(self.where())
         with self.watchdog.slow("going over to what comes next"):
+            self.saver.wait()
+            if not self.saver.in_debt:
+                self.signals.saved(self.where())
             after = (
-                go_back(self.run, session, ended, self.recording)
+                go_back(self.run, session, ended, self.recording, self.saver)
                 if isinstance(ended, Spike)
                 else next_session(session)
             )
@@ -172,6 +175,11 @@ class Conductor:
         """Validate the best model and put it into the run's ``model/`` folder."""
         settings, state = self.session.settings, self.session.state
         best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
+        if not best.is_dir():  # removed by somebody, with the run's folder perhaps
+            raise RunError(
+                f"{best}: the best checkpoint is gone; `slangmod resume --name "
+                f"{self.run.name} --train.max_epochs N` goes on until one is better"
+            )
         load_weights(best, state.model, FILE_OF[outcome.patience.best_weights])
         evaluator = Evaluator(
             self.session.device, settings.data.precision, self.requested
@@ -182,7 +190,9 @@ class Conductor:
         if score is None:
             raise self.stopped()
         assert isinstance(state.model, Transformer)  # new_state has built it
-        save_model(self.run.model, state.model, tokenizer_path(settings))
+        model = state.model
+        tokenizer = tokenizer_path(settings)
+        self.insist(lambda: save_model(self.run.model, model, tokenizer))
         return score
 
     def stopped(self) -> StoppedError:
@@ -198,10 +208,10 @@ class Conductor:
         self.watchdog.alive()
         return self.signals.requested()
 
-    def save_in_peace(self, state: TrainState) -> None:
-        """Write a checkpoint, which may take longer than a step."""
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, or begin to, and remove those that nobody needs."""
         with self.watchdog.slow("saving a checkpoint"):
-            self.save(state)
+            self.saver.save(state)
 
     def explained(self, error: Exception) -> Exception:
         """What to raise for ``error``: where memory ran out, and what can be done."""
@@ -218,7 +228,7 @@ class Conductor:
 
     def failed(self, message: str) -> None:
         """Write down that the run has failed, and why."""
-        self.summarize({"reason": FAILED, "message": message}, None)
+        self.tell_failure(FAILED, message)
 
     def best(self, patience: Patience) -> dict[str, Any]:
         """What [outcome] says of the best model; None where there is none."""
@@ -229,6 +239,13 @@ class Conductor:
             "best_test_loss": patience.best_loss if known else None,
             "best_weights": patience.best_weights if averages else None,
         }
+
+    def tell_failure(self, reason: str, message: str) -> None:
+        """Write a summary of a run that has not ended by its rules, if that can be."""
+        try:
+            self.summarize({"reason": reason, "message": message}, None)
+        except OSError as error:  # which must not hide what has happened
+            LOG.warning("%s", trouble(self.run.summary, error))
 
     def summarize(self, outcome: Mapping[str, Any], score: Score | None) -> None:
         """Write summary.toml."""

@@ -96,14 +96,16 @@ class Recording:
         self.samples.cut_after(counters.step)
         self._tracking.go_back_to(counters.logged_batch)
 
-    def sync(self) -> None:
-        """Make durable what has been recorded; belongs before each checkpoint."""
-        for table in self._tables:
-            table.sync()
-        self.memory.sync()
-        self.samples.sync()
-        self._incidents.sync()
+    def sync(self) -> OSError | None:
+        """Make durable what has been recorded; belongs before each checkpoint.
+
+        -> what keeps the disk from it. A checkpoint must not count rows that are not
+        there; the log may be late.
+        """
         self._log.sync()
+        recorded = (*self._tables, self.memory, self.samples, self._incidents)
+        errors = [table.sync() for table in recorded]
+        return next((error for error in errors if error is not None), None)
 
 
 def attach_log(level: int) -> RunLog:

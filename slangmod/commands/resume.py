@@ -15,6 +15,7 @@ from slangmod.commands.changes import (
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import attach_log, detach_log, open_recording
+from slangmod.commands.saving import build_saver
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -58,7 +59,7 @@ def run(call: Call) -> None:
     try:
         with Signals() as signals, folder.lock():
             sweep_asides(folder.checkpoints)
-            checkpoint = newest_sound(folder.checkpoints)
+            checkpoint = newest_sound(folder.checkpoints, own=True)
             signals.saved(checkpoint.name)
             about = read_about(checkpoint)
             encodings = check_fresh(settings)
@@ -111,6 +112,7 @@ def carry_on(
                 recording,
                 signals,
                 watchdog,
+                build_saver(folder, session, encodings, choices, recording),
             ).conduct()
 
 

@@ -16,7 +16,6 @@ from slangmod.optim import build_optimizer
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import (
-    abandon_after,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
@@ -28,6 +27,7 @@ from slangmod.training.course import Course
 from slangmod.training.events import Rewind, Spike
 from slangmod.training.guard import SpikeError
 from slangmod.training.limits import Outcome
+from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
 from slangmod.training.trainer import Trainer
 
@@ -43,7 +43,7 @@ def fit_or_spike(trainer: Trainer, session: Session) -> Outcome | Spike:
 
 
 def go_back(
-    run: RunDir, session: Session, spike: Spike, recording: Recording
+    run: RunDir, session: Session, spike: Spike, recording: Recording, saver: Saver
 ) -> Session:
     """Take over the last good checkpoint; -> the session that goes on from there.
 
@@ -61,7 +61,7 @@ def go_back(
         )
     path = good_checkpoint(run.checkpoints, known, spike.step)
     seconds = state.counters.seconds
-    abandon_after(run.checkpoints, read_counters(path).step)
+    saver.abandon_after(read_counters(path).step)
     after = load_anew(session, path)
     # What happened has happened, also where what was learnt is taken back.
     state.course.rewinds = known.rewinds + 1

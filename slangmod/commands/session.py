@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from slangmod.commands.staging import (
@@ -19,6 +20,7 @@ from slangmod.commands.staging import (
 )
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
+from slangmod.errors import RunError
 from slangmod.model import build_model
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer, carry_over
@@ -28,7 +30,7 @@ from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
 from slangmod.training.course import Rules
 from slangmod.training.device import autocast
-from slangmod.training.evaluate import Evaluator
+from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback
 from slangmod.training.limits import Limits
 from slangmod.training.loss import cross_entropy_sum
@@ -42,7 +44,7 @@ class Choices:
     """What the program chose at the start of a run, and keeps when it resumes."""
 
     device: str
-    threads: int
+    threads: Annotated[int, Field(ge=1, le=1024)]
     compiled: bool
     deterministic: bool
 
@@ -114,6 +116,8 @@ def open_session(
     legs = plan_legs(settings, encodings)
     state = new_state(settings, encodings.manifest.vocab, device, weights)
     state.counters = counters or state.counters
+    if not 1 <= state.counters.stage <= len(legs):
+        raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
     if settings.stage:
         # All of them: what cannot be built is better known now than at a border.
         each = [build_optimizer(leg.plan.settings, state.model) for leg in legs]
@@ -197,6 +201,7 @@ def build_trainer(
     save: Callable[[TrainState], None],
     requested: Callable[[], bool],
     tell: Callback,
+    save_again: Callable[[], bool] = never,
 ) -> Trainer:
     """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe.
 
@@ -216,6 +221,7 @@ def build_trainer(
         save_freq=settings.checkpoint.every,
         seed_chance=lambda position: seed_batch(settings.seed, position),
         save=save,
+        save_again=save_again,
         clock=time.monotonic,
         stop_requested=requested,
         tell=tell,
@@ -258,5 +264,10 @@ def about_run(
 
 
 def choices_of(about: Mapping[str, Any]) -> Choices:
-    """The choices that a checkpoint remembers."""
-    return Choices(**about["choices"])
+    """The choices that a checkpoint remembers; RunError if it does not."""
+    try:
+        choices: Choices = TypeAdapter(Choices).validate_python(about["choices"])
+    except (KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"the run does not say what it chose: {reason}") from error
+    return choices

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from slangmod.files import Growing
+from slangmod.growing import Growing
 
 LOG = logging.getLogger(__name__)
 
@@ -29,15 +29,24 @@ class Lines:
         """Append ``line`` and a line feed; the system has it on return."""
         self._heed(self._file.add((line + "\n").encode("utf-8", "backslashreplace")))
 
-    def sync(self) -> None:
-        """Make every line durable."""
-        self._heed(self._file.sync())
+    def sync(self) -> OSError | None:
+        """Make every line durable; -> what keeps the disk from it, if anything."""
+        error = self._file.sync()
+        self._heed(error)
+        return error
+
+    def renew(self, head: str = "") -> None:
+        """Begin the file again, with ``head``, where it was removed meanwhile."""
+        if self._file.gone:
+            self._file.begin_again(head.encode("utf-8"))
 
     def close(self) -> None:
         """Let go of the file."""
         error = self._file.close()
         if error is not None:
             LOG.warning("%s: its last lines are lost: %s", self.path, error.strerror)
+        elif self._file.lost:
+            LOG.warning("%s: %d bytes of it are lost", self.path, self._file.lost)
 
     def _heed(self, error: OSError | None) -> None:
         if error is None or (now := self._clock()) < self._complain_after:

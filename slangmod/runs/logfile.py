@@ -64,6 +64,7 @@ class RunLog(logging.Handler):
     def sync(self) -> None:
         """Make all lines durable."""
         if self._lines is not None:
+            self._lines.renew()
             self._lines.sync()
 
     def close(self) -> None:

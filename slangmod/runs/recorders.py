@@ -75,10 +75,11 @@ class Table:
     ) -> None:
         self.path = path
         self._columns = columns
+        self._header = ",".join(columns) + "\n"
         self._counter = columns.index(counter)
         self._lines = Lines(path, clock)
         if not self._carried_on():
-            self._lines.add(",".join(columns))
+            self._lines.add(self._header.rstrip("\n"))
 
     def add(self, source: object) -> None:
         """Append the row of ``source``."""
@@ -91,9 +92,10 @@ class Table:
         if self.path.is_file():
             cut(self.path, self._size_up_to(count))
 
-    def sync(self) -> None:
-        """Make all rows durable."""
-        self._lines.sync()
+    def sync(self) -> OSError | None:
+        """Make all rows durable; -> what keeps the disk from it, if anything."""
+        self._lines.renew(self._header)
+        return self._lines.sync()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -101,7 +103,7 @@ class Table:
 
     def _carried_on(self) -> bool:
         """Whether there is a table to append to; foreign files are moved aside."""
-        header = (",".join(self._columns) + "\n").encode()
+        header = self._header.encode()
         try:
             with self.path.open("rb") as stream:
                 start = stream.read(len(header))

@@ -55,10 +55,12 @@ class SamplesFile:
                     size = position
         cut(self.path, size)
 
-    def sync(self) -> None:
-        """Make all samples durable."""
-        if self._begun:  # else this would make a file that nobody asked for
-            self._lines.sync()
+    def sync(self) -> OSError | None:
+        """Make all samples durable; -> what keeps the disk from it, if anything."""
+        if not self._begun:  # this would make a file that nobody asked for
+            return None
+        self._lines.renew()
+        return self._lines.sync()
 
     def close(self) -> None:
         """Let go of the file."""

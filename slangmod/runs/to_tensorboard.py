@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from slangmod.files import Growing
+from slangmod.growing import Growing
 from slangmod.runs.tracker import Ending, Opener, Row, Subject
 from slangmod.settings.literals import literal
 

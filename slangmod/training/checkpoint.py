@@ -1,39 +1,50 @@
-"""A TrainState on disk: complete or absent, verified when read, pruned when safe.
+"""A TrainState on disk: complete or absent, verified when written and when read.
 
 ``checkpoints/step-000001200/`` holds model.safetensors, optimizer.safetensors,
 state.json and manifest.json with the size and sha256 of the others. It is written
-beside its place, synced, and renamed into it. Second sets of weights, such as a moving
-average, are files of their own, where there are such.
+beside its place, synced, read back, and only then renamed into it. Second sets of
+weights, such as a moving average, are files of their own, where there are such.
 """
 
-import json
+import errno
 import logging
+import os
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from slangmod import __version__
 from slangmod.errors import RunError
-from slangmod.files import folder_aside, sha256_of, sync_folder, write_json
-from slangmod.optim.state import restore, stored
+from slangmod.files import folder_aside, new_file, remove_folder, sync_folder
+from slangmod.optim.state import restore
+from slangmod.reading import read_json
 from slangmod.training.copies import Weights, renew
+from slangmod.training.disk import refuse_without_room
+from slangmod.training.manifest import (
+    MANIFEST,
+    fault_of,
+    manifest_of,
+    misread,
+    problems_in,
+    text_of,
+)
+from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE, Snapshot, take
 from slangmod.training.state import (
     AVERAGE_FILE,
     EVALUATED_FILE,
     Counters,
     TrainState,
+    counters_of,
 )
 from slangmod.training.stopping import AVERAGE, CURRENT
+from slangmod.training.tensor_file import Written, pieces, written
 
-FORMAT: Final = 1
-MODEL: Final = "model.safetensors"
 FILE_OF: Final = {CURRENT: MODEL, AVERAGE: AVERAGE_FILE}
 """Where a checkpoint has the weights that an evaluation found best."""
 _NAME = re.compile(r"step-(\d{9,})")
@@ -60,86 +71,94 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -> Path:
-    """Write the state as it is now; one that is there already and sound is kept.
+    """Write the state as it is now; see ``write_checkpoint`` and ``take``."""
+    return write_checkpoint(folder, take(state, about))
 
-    ``about`` is what else must be known to go on: plain values, ready for JSON.
+
+def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
+    """Write a checkpoint of ``snapshot``; when this returns, it will outlive anything.
+
+    One of the same step and weights that is there already and sound is kept. One of
+    other weights belongs to steps that were taken back, and gives way. Raises OSError
+    if the disk refuses, has no room, or gives back other bytes; nothing is left then.
     """
-    path = checkpoint_path(folder, state.counters.step)
+    path = checkpoint_path(folder, snapshot.step)
     if path.exists():
-        if not problems_of(path):
+        if problems_of(path):
+            set_aside(path)
+        elif all(
+            fault_of(path / name, known) is None
+            for name, known in snapshot.meant().items()
+        ):
             return path
-        set_aside(path)
-    tensors, scalars = stored(state.optimizer, state.model)
+        else:
+            remove_folder(path)
+    refuse_without_room(path, snapshot.size)
     with folder_aside(path) as aside:
-        weights = {k: v.contiguous() for k, v in state.model.state_dict().items()}
-        write_tensors(path, aside / MODEL, weights)
-        write_tensors(path, aside / "optimizer.safetensors", tensors)
-        for name, copy in state.copies().items():
-            write_tensors(path, aside / name, copy)
-        content = {**state.plain(), "optimizer": scalars, "about": dict(about)}
-        write_json(aside / "state.json", content)
-        write_json(aside / "manifest.json", manifest_of(aside, state))
+        files = {
+            name: write_file(aside / name, pieces(tensors))
+            for name, tensors in snapshot.tensors.items()
+        }
+        files[STATE] = write_file(aside / STATE, iter([snapshot.text]))
+        manifest = manifest_of(snapshot.step, files, snapshot.inputs)
+        text = text_of(manifest).encode()
+        files[MANIFEST] = write_file(aside / MANIFEST, iter([text]))
+        if (bad := misread(aside, files)) is not None:
+            reason = "what was written cannot be read back"
+            raise OSError(errno.EIO, reason, str(path / bad.name))
     return path
 
 
-def write_tensors(path: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write one file of checkpoint ``path``; RunError if the disk refuses it."""
-    try:
-        save_file(dict(tensors), file, {"format": "pt"})
-    except SafetensorError as error:
-        raise RunError(f"{path}: cannot be written: {error}") from error
-
-
-def manifest_of(folder: Path, state: TrainState) -> dict[str, Any]:
-    """Names, sizes and hashes of the files of a checkpoint, and who wrote it."""
-    names = (MODEL, "optimizer.safetensors", *state.copies(), "state.json")
-    return {
-        "format": FORMAT,
-        "step": state.counters.step,
-        "files": {
-            name: {
-                "size": (folder / name).stat().st_size,
-                "sha256": sha256_of(folder / name),
-            }
-            for name in names
-        },
-        "versions": {"slangmod": __version__, "torch": torch.__version__},
-    }
+def write_file(path: Path, content: Iterator[bytes | memoryview]) -> Written:
+    """Write one file of a checkpoint that is not yet at its place, durably."""
+    with new_file(path) as stream:
+        return written(content, stream.write)
 
 
 def problems_of(path: Path) -> list[str]:
-    """What is wrong with a checkpoint, a line each; none if it is sound."""
+    """What is wrong with a checkpoint, a line each; none if it is sound.
+
+    Raises UserError if a newer slangmod has written it.
+    """
+    return examine(path)[0]
+
+
+def examine(path: Path) -> tuple[list[str], bool]:
+    """What is wrong with a checkpoint, and whether that is certain.
+
+    It is not where a disk or a right refuses to read what may well be sound.
+    """
     try:
-        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        if manifest["format"] != FORMAT:
-            return [f"{path}: written by another version (format {manifest['format']})"]
-        files = manifest["files"].items()
-        sizes = {name: (path / name).stat().st_size for name, _ in files}
-        return [
-            f"{path / name}: differs from what was written"
-            for name, known in files
-            if sizes[name] != known["size"] or sha256_of(path / name) != known["sha256"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"{path}: incomplete ({type(error).__name__}: {error})"]
+        return problems_in(path, step_of(path), (MODEL, OPTIMIZER, STATE)), True
+    except OSError as error:
+        return [f"{error.filename or path}: {error.strerror or error}"], False
 
 
-def newest_sound(folder: Path) -> Path:
+def newest_sound(folder: Path, *, own: bool = False) -> Path:
     """The newest checkpoint that is what was written; others are warned about.
 
-    Raises RunError, naming each that was tried, if none is: training never starts
-    afresh by itself.
+    With ``own`` the caller is the only writer of the run, and those that certainly are
+    not what was written are renamed, so that they are not tried again. Raises RunError,
+    naming all that were tried, if none is left: training never starts afresh by itself;
+    UserError if a newer slangmod has written one.
     """
-    problems: list[str] = []
-    for path in list_checkpoints(folder):
-        found = problems_of(path)
-        if not found:
-            for line in problems:
-                _log.warning("%s; going back to %s", line, path.name)
-            return path
-        problems += found
-    tried = "; ".join(problems) or "there is none"
-    raise RunError(f"{folder}: no usable checkpoint: {tried}")
+    while True:
+        tried: dict[Path, tuple[list[str], bool]] = {}
+        for path in list_checkpoints(folder):
+            found = examine(path)
+            if not os.path.lexists(path):
+                break  # removed while it was read: there is a newer one
+            if not found[0]:
+                for bad, (problems, certain) in tried.items():
+                    _log.warning("%s; going back to %s", "; ".join(problems), path.name)
+                    if own and certain:
+                        set_aside(bad)
+                return path
+            tried[path] = found
+        else:
+            problems = [problem for found in tried.values() for problem in found[0]]
+            why = "; ".join(problems) or "there is none"
+            raise RunError(f"{folder}: no usable checkpoint: {why}")
 
 
 def set_aside(path: Path) -> None:
@@ -151,19 +170,34 @@ def set_aside(path: Path) -> None:
     sync_folder(path.parent)
 
 
+UNCLEAR: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What it raises to take a state from something else."""
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The plain values of a checkpoint; RunError if there are none."""
+    try:
+        content = read_json(path / STATE)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path / STATE}: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path / STATE}: holds no table")
+    return content
+
+
 def read_about(path: Path) -> dict[str, Any]:
-    """What ``save_checkpoint`` was given beside the state."""
-    content = json.loads((path / "state.json").read_text("utf-8"))
-    about: dict[str, Any] = content["about"]
+    """What ``save_checkpoint`` was given beside the state; RunError if nothing."""
+    about = read_state(path).get("about")
+    if not isinstance(about, dict):
+        raise RunError(f"{path / STATE}: does not say what the run began with")
     return about
 
 
 def read_counters(path: Path) -> Counters:
     """How far the run had come that a sound checkpoint holds; RunError if unclear."""
-    content = json.loads((path / "state.json").read_text("utf-8"))
     try:
-        return Counters(**content["counters"])
-    except (KeyError, TypeError) as error:
+        return counters_of(read_state(path)["counters"])
+    except UNCLEAR as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
 
@@ -175,12 +209,12 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
     load_weights(path, state.model)
     for name, copy in state.copies().items():
         load_copy(path, name, copy, state.model)
-    content = json.loads((path / "state.json").read_text("utf-8"))
+    content = read_state(path)
     try:
         state.take(content)
-        tensors = load_file(path / "optimizer.safetensors")
+        tensors = load_file(path / OPTIMIZER)
         restore(state.optimizer, state.model, tensors, content["optimizer"])
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (*UNCLEAR, SafetensorError) as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
 
@@ -231,13 +265,6 @@ def kind_of(tensor: Tensor) -> str:
     return f"{'F' if tensor.is_floating_point() else 'I'}{bits}"
 
 
-def prune_checkpoints(folder: Path, keep: int, needed: Collection[int]) -> None:
-    """Remove all but the newest ``keep`` checkpoints and those of steps ``needed``."""
-    for path in list_checkpoints(folder)[keep:]:
-        if step_of(path) not in needed:
-            remove_checkpoint(path)
-
-
 def abandon_after(folder: Path, step: int) -> None:
     """Remove the checkpoints of later steps, durably, the newest first.
 
@@ -245,12 +272,28 @@ def abandon_after(folder: Path, step: int) -> None:
     """
     for path in list_checkpoints(folder):
         if step_of(path) > step:
-            remove_checkpoint(path)
+            remove_folder(path)
             sync_folder(folder)
 
 
-def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint, which is complete or no longer one at any instant."""
-    doomed = path.with_name(f".old-{path.name}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)
+def prune_checkpoints(folder: Path, keep: int, spared: Collection[int | None]) -> None:
+    """Remove all but the newest ``keep`` checkpoints and those of steps ``spared``.
+
+    What any of those that stay calls the best so far stays, too: whichever of them is
+    gone back to, its best can be taken back.
+    """
+    there = list_checkpoints(folder)
+    stay = {path for i, path in enumerate(there) if i < keep or step_of(path) in spared}
+    stay |= {checkpoint_path(folder, best_step(path)) for path in stay}
+    for path in there:
+        if path not in stay:
+            remove_folder(path)
+
+
+def best_step(path: Path) -> int:
+    """The step of the best checkpoint that ``path`` knows of; -1 if that is unclear."""
+    try:
+        content = read_json(path / STATE)
+        return int(content["patience"]["best_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1

@@ -1,5 +1,6 @@
 """Everything that changes while training, which is everything a checkpoint holds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -53,6 +54,18 @@ class Counters:
     """epochs begun when it began; its own first is the next"""
 
 
+def counters_of(plain: Mapping[str, Any]) -> Counters:
+    """What ``asdict`` of counters once gave; ValueError or TypeError if it is not."""
+    counters = Counters(**plain)
+    for name, value in asdict(counters).items():
+        kinds = (int, float) if name in ("seconds", "learning_rate") else (int,)
+        if name == "learning_rate" and value is None:
+            continue
+        if type(value) not in kinds or not 0 <= value < 2**53:
+            raise ValueError(f"counters: {name} = {value!r} counts nothing")
+    return counters
+
+
 @dataclass
 class TrainState:
     """A model on its way: weights, moments, counters, sums, and what is best so far."""
@@ -95,7 +108,7 @@ class TrainState:
 
     def take(self, plain: dict[str, Any]) -> None:
         """Go back to what ``plain()`` once gave; limits stay those of now."""
-        self.counters = Counters(**plain["counters"])
+        self.counters = counters_of(plain["counters"])
         self.patience = self.patience.recalled(plain["patience"])
         self.convergence = self.convergence.recalled(plain["convergence"])
         self.course = Course.of(plain.get("course"))

@@ -9,7 +9,7 @@ from slangmod.data.dataset import Batch, TokenDataset
 from slangmod.settings.schedules import Schedule
 from slangmod.training.convergence import take_note
 from slangmod.training.course import Rules
-from slangmod.training.evaluate import Evaluator
+from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard, Note
@@ -55,6 +55,8 @@ class Trainer:
     """mini-batches of the whole run, at most"""
     rules: Rules = field(default_factory=Rules)
     """of the guard"""
+    save_again: Callable[[], bool] = never
+    """whether a checkpoint that could not be written should be tried again"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def fit(
@@ -80,6 +82,9 @@ class Trainer:
                 if self.checkpoint_due(state, train):
                     ledger.flush()
                     self.save_due(state)
+                elif self.save_again():  # which is no part of the state
+                    ledger.flush()
+                    self.save(state)
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slangmod.training.manifest import MANIFEST, OWN, own_hash, text_of
 
 from slangmod.training.checkpoint import list_checkpoints
+from slangmod.training.manifest import MANIFEST, OWN, own_hash, text_of
 from tests.reliability.workplace import Here, everything, spoilt
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")

@@ -1,0 +1,147 @@
+"""What saves a run, and what is done where the disk refuses the end of it."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from slangmod.commands import RESUME_MAY_CHANGE
+from slangmod.commands.recording import Recording
+from slangmod.commands.rewinding import refuge_steps
+from slangmod.commands.session import Choices, Session, about_run
+from slangmod.data.shards import Encodings
+from slangmod.errors import RunError
+from slangmod.files import make_folder, write_bytes
+from slangmod.runs.directory import RunDir
+from slangmod.runs.overview import flat
+from slangmod.settings.run import may_change
+from slangmod.settings.sections import Settings
+from slangmod.training.checkpoint import checkpoint_path
+from slangmod.training.disk import trouble
+from slangmod.training.saver import BETWEEN_TRIES, Saver
+
+LOG = logging.getLogger(__name__)
+
+LONGEST: Final = 600.0
+"""Seconds for which the end of a run is tried to be written."""
+PAUSE: Final = 1.0
+"""Seconds between two tries."""
+
+LEARNT_FROM: Final = ("seed", "tokens", "data", "model", "optimizer", "train", "stage")
+"""Settings, or sections of them, on which depends what is learnt."""
+
+
+def build_saver(
+    folder: RunDir,
+    session: Session,
+    encodings: Encodings,
+    choices: Choices,
+    recording: Recording,
+) -> Saver:
+    """What ``[checkpoint]`` asks for; the checkpoint that ``session`` is from stays."""
+    settings = session.settings
+    about = about_run(settings, encodings, choices)
+    step = session.state.counters.step
+    resumed = checkpoint_path(folder.checkpoints, step).exists()
+    return Saver(
+        folder.checkpoints,
+        {**about, "settings_sha256": learnt_from(settings)},
+        keep=settings.checkpoint.keep,
+        sync=Ground(folder, recording),
+        background=settings.checkpoint.background,
+        stop=settings.checkpoint.on_error == "stop",
+        spared=step if resumed else None,
+        needed=lambda state: refuge_steps(state, settings),
+    )
+
+
+def learnt_from(settings: Settings) -> str:
+    """sha256 of the settings on which depends what is learnt, not how long for."""
+    values = {
+        name: value
+        for name, value in flat(settings.model_dump(mode="json")).items()
+        if may_change(tuple(name.split(".")), LEARNT_FROM)
+        and not may_change(tuple(name.split(".")), RESUME_MAY_CHANGE)
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+class Ground:
+    """Makes all that was recorded durable, and the run's folder anew if it is gone."""
+
+    def __init__(self, folder: RunDir, recording: Recording) -> None:
+        self._folder, self._recording = folder, recording
+        self._config = folder.config.read_bytes()
+        self._made_again = False
+
+    def __call__(self) -> OSError | None:
+        """What keeps the disk from it, if anything.
+
+        Raises RunError where the folder vanished for the second time, or cannot be
+        made: somebody wants it gone, or the disk was unmounted.
+        """
+        if not self._folder.root.is_dir():
+            self._make_again()
+        return self._recording.sync()
+
+    def _make_again(self) -> None:
+        root = self._folder.root
+        if self._made_again:
+            raise RunError(f"{root}: was removed again while the run was at work")
+        self._made_again = True
+        try:
+            make_folder(root)
+            write_bytes(self._folder.config, self._config)
+        except OSError as error:
+            raise RunError(
+                f"{root}: was removed while the run was at work, and cannot be made "
+                f"again: {error.strerror}"
+            ) from error
+        LOG.warning(
+            "%s: was removed while the run was at work; made again, without the rows "
+            "and checkpoints so far",
+            root,
+        )
+
+
+@dataclass(frozen=True)
+class Insistence:
+    """Writes the end of a run, waiting for a disk that refuses until patience ends."""
+
+    folder: RunDir
+    gives_up: Callable[[], bool]
+    """asked before each further try"""
+    longest: float = LONGEST
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def __call__[Result](self, write: Callable[[], Result]) -> Result:
+        """What ``write`` returns, as soon as it succeeds; RunError if it never does.
+
+        One warning a minute while it lasts.
+        """
+        began = self.clock()
+        warn_at = began
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                why = trouble(self.folder.root, error)
+            now = self.clock()
+            if self.gives_up() or now - began >= self.longest:
+                raise RunError(
+                    f"{why}; the end of the run could not be written: make room, or "
+                    "mend what is wrong, then `slangmod resume --name "
+                    f"{self.folder.name}` goes on from the last checkpoint"
+                )
+            if now >= warn_at:
+                warn_at = now + BETWEEN_TRIES
+                LOG.warning(
+                    "%s; the run has ended and waits for the disk, %d more minutes",
+                    why,
+                    round((self.longest - (now - began)) / 60),
+                )
+            self.sleep(PAUSE)

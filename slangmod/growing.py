@@ -1,0 +1,91 @@
+"""Files that grow at their end, such as logs and tables, on a disk that may be full."""
+
+import os
+from pathlib import Path
+
+from slangmod.files import sync_folder
+
+ROOM = 64 * 2**20
+"""Bytes of one file that wait in memory at most."""
+
+
+class Growing:
+    """A file that grows at its end, bytes reaching the system at once.
+
+    What the disk refuses waits in memory, in order, and is tried again by the next
+    call: ``add``, ``sync`` and ``close`` return the error that bytes wait for, or
+    None. So a full disk delays lines and loses none, until more than ``room`` bytes
+    wait; what is added then is dropped whole and counted in ``lost``.
+    """
+
+    def __init__(self, path: Path, room: int = ROOM) -> None:
+        self.path = path
+        self.lost = 0
+        self._room = room
+        self._waiting = bytearray()
+        self._descriptor: int | None = None
+        self._named = False  # whether the name of the file is durable
+
+    def add(self, content: bytes) -> OSError | None:
+        """Append ``content``, after what still waits."""
+        if len(self._waiting) + len(content) > self._room:
+            error = self._pass_on()
+            if error is not None:
+                self.lost += len(content)
+                return error
+        self._waiting += content
+        return self._pass_on()
+
+    def sync(self) -> OSError | None:
+        """Make all that was added durable, and the name of the file, too."""
+        error = self._pass_on()
+        if error is not None or self._descriptor is None:
+            return error
+        try:
+            os.fsync(self._descriptor)
+            if not self._named:
+                sync_folder(self.path.parent)
+                self._named = True
+        except OSError as refused:
+            return self._named_in(refused)
+        return None
+
+    def close(self) -> OSError | None:
+        """Try once more to write what waits, then let go of the file."""
+        error = self._pass_on() if self._waiting else None
+        self._let_go()
+        return error
+
+    @property
+    def gone(self) -> bool:
+        """Whether the file was removed while it was open; bytes go nowhere then."""
+        return self._descriptor is not None and not self.path.exists()
+
+    def begin_again(self, head: bytes = b"") -> None:
+        """Make another file, of ``head`` and what still waits, by the next call."""
+        self._let_go()
+        self._named = False
+        self._waiting[:0] = head
+
+    def _pass_on(self) -> OSError | None:
+        """Give the system all that waits."""
+        try:
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self.path, flags, 0o666)
+            while self._waiting:
+                done = os.write(self._descriptor, self._waiting)
+                del self._waiting[:done]
+        except OSError as error:
+            return self._named_in(error)
+        return None
+
+    def _named_in(self, error: OSError) -> OSError:
+        """``error`` with the file that it is about, which the system does not say."""
+        error.filename = error.filename or str(self.path)
+        return error
+
+    def _let_go(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)

@@ -1,0 +1,240 @@
+"""Saves a run as it goes: at once or behind its back, and again where a disk refuses.
+
+What is best so far must be there when training ends. So a checkpoint of the best that
+could not be written is held in memory, and written before any that is newer: whatever
+checkpoint is on disk, the one that it calls the best is there, too.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from slangmod.errors import RunError
+from slangmod.files import sweep_asides
+from slangmod.training.checkpoint import (
+    abandon_after,
+    checkpoint_path,
+    prune_checkpoints,
+    write_checkpoint,
+)
+from slangmod.training.disk import amount, room_at, trouble
+from slangmod.training.snapshot import Snapshot, take
+from slangmod.training.state import TrainState
+
+LOG = logging.getLogger(__name__)
+
+BETWEEN_TRIES = 60.0
+"""Seconds from a checkpoint that could not be written to the next try and warning."""
+
+
+def nothing(_: TrainState) -> tuple[int, ...]:
+    """No checkpoint besides those that always stay."""
+    return ()
+
+
+class Saver:
+    """Writes the checkpoints of a run into ``folder``, of which it is the only writer.
+
+    ``about`` goes into each; ``sync`` makes durable what has been recorded before one
+    that counts it, and returns what keeps it from that. Besides the newest ``keep``
+    and the best, that of step ``spared`` is never removed, nor those of the steps that
+    ``needed`` names as long as it does. In the background, a thread
+    writes a copy, one at a time. What goes wrong there is told at the next border of a
+    step. ``stop`` ends the run where one cannot be written, by RunError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        *,
+        keep: int,
+        sync: Callable[[], OSError | None],
+        background: bool = False,
+        stop: bool = False,
+        spared: int | None = None,
+        needed: Callable[[TrainState], Collection[int]] = nothing,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = folder
+        self._about, self._keep, self._spared = about, keep, spared
+        self._background, self._stop = background, stop
+        self._needed = needed
+        self._stay: frozenset[int | None] = frozenset()
+        self._sync, self._clock = sync, clock
+        self._begun = spared is not None
+        self._room_told = False
+        self._owed: Snapshot | None = None
+        self._thread: threading.Thread | None = None
+        self._under_way: Snapshot | None = None
+        self._error: Exception | None = None
+        self._kept: OSError | None = None  # why something could not be removed
+        self._again: float | None = None  # when a failed one is tried again
+        self._warn_after = float("-inf")
+
+    def save(self, state: TrainState) -> None:
+        """Write the state as it is now, or begin to.
+
+        The first of a run is there when this returns: RunError if it cannot be. One
+        that follows on a failure is not written in the background.
+        """
+        self.wait()
+        snapshot = take(state, self._about)
+        self._stay = frozenset({state.patience.best_step, *self._needed(state)})
+        self._look_at_room(snapshot)
+        if self._owed is not None and self._owed.step != snapshot.best_step:
+            self._owed = None  # there is a better one, or it was taken back
+        if error := self._sync():
+            self._heed(snapshot, error)
+        elif self._background and self._begun and self._again is None:
+            self._launch(snapshot.copied())
+        else:
+            self._attempt(snapshot)
+            self._conclude(snapshot)
+
+    def due_again(self) -> bool:
+        """Whether it is time to try again; asked at each border of a step."""
+        if self._thread is not None and not self._thread.is_alive():
+            self.wait()
+        return self._again is not None and self._clock() >= self._again
+
+    def wait(self) -> None:
+        """Wait until what was begun is on disk, or could not be, which is told now."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._under_way is not None:
+            snapshot, self._under_way = self._under_way, None
+            self._conclude(snapshot)
+
+    @property
+    def in_debt(self) -> bool:
+        """Whether the last checkpoint could not be written so far."""
+        return self._again is not None
+
+    def abandon_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps, be they written or still owed."""
+        self.wait()
+        if self._owed is not None and self._owed.step > step:
+            self._owed = None
+        abandon_after(self.folder, step)
+
+    def insist(self, state: TrainState) -> None:
+        """Have the last state on disk, training being over; OSError if it cannot be."""
+        self.wait()
+        if self._again is None:
+            return
+        if refused := self._sync():
+            raise refused
+        self._attempt(take(state, self._about))
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        self._again = None
+
+    def __enter__(self) -> Self:
+        """Use as a context, which leaves no thread behind."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let what was begun come to its end, unless Ctrl-C wants to quit at once."""
+        if self._thread is not None and not isinstance(error, KeyboardInterrupt):
+            self._thread.join()
+
+    def _launch(self, snapshot: Snapshot) -> None:
+        """Write ``snapshot``, which nobody changes, in the background."""
+        self._under_way = snapshot
+        self._thread = threading.Thread(
+            target=self._attempt, args=(snapshot,), name="checkpoint", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:  # no more threads just now
+            self._thread = None
+            self._attempt(snapshot)
+
+    def _attempt(self, snapshot: Snapshot) -> None:
+        """Write what is owed, then ``snapshot``; remove what nobody needs then.
+
+        Errors are kept for the thread that trains.
+        """
+        try:
+            sweep_asides(self.folder)
+            if self._owed is not None:
+                write_checkpoint(self.folder, self._owed)
+                self._owed = None
+            write_checkpoint(self.folder, snapshot)
+        except Exception as error:  # whatever it is, it must not end with a thread
+            self._error = error
+            return
+        try:
+            prune_checkpoints(self.folder, self._keep, self._stay | {self._spared})
+        except OSError as error:
+            self._kept = error
+
+    def _conclude(self, snapshot: Snapshot) -> None:
+        """Take note of how an attempt ended."""
+        error, self._error = self._error, None
+        kept, self._kept = self._kept, None
+        if isinstance(error, OSError):
+            self._heed(snapshot, error)
+        elif error is not None:
+            raise error
+        elif self._again is not None:
+            self._again = None
+            LOG.info("%s: checkpoints are written again", self.folder)
+        self._begun = True
+        if kept is not None and self._may_warn():
+            LOG.warning("%s; it should be removed", trouble(self.folder, kept))
+
+    def _heed(self, snapshot: Snapshot, error: OSError) -> None:
+        """Warn, and see to it that the best so far is not lost; or end the run."""
+        path = checkpoint_path(self.folder, snapshot.step)
+        why = trouble(path, error, snapshot.size)
+        if not self._begun:
+            raise RunError(f"{why}; nothing has been trained yet") from error
+        if self._stop:
+            raise RunError(
+                f"{why}; checkpoint.on_error = 'stop' ends the run; make room, or mend "
+                "what is wrong, then `slangmod resume` goes on from the last one"
+            ) from error
+        if snapshot.step == snapshot.best_step:
+            self._owed = snapshot.copied()
+        self._again = self._clock() + BETWEEN_TRIES
+        if self._may_warn():
+            LOG.warning(
+                "%s; no checkpoint this time: training goes on, and it is tried again",
+                why,
+            )
+
+    def _look_at_room(self, snapshot: Snapshot) -> None:
+        """Warn once, at the start, if the disk has no room for two checkpoints."""
+        if self._room_told:
+            return
+        self._room_told = True
+        free, wanted = room_at(self.folder), 2 * snapshot.size
+        if free is not None and snapshot.size <= free < wanted:
+            LOG.warning(
+                "%s: a checkpoint is %s, and only %s are free; an old one is removed "
+                "after the new one is there, so make room for two",
+                self.folder,
+                amount(snapshot.size),
+                amount(free),
+            )
+
+    def _may_warn(self) -> bool:
+        """Whether the last warning was long enough ago."""
+        now = self._clock()
+        if now < self._warn_after:
+            return False
+        self._warn_after = now + BETWEEN_TRIES
+        return True

@@ -1,0 +1,94 @@
+"""Power fails at any instant of a save: what is found then loads, as old or as new."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from slangmod.growing import Growing
+from slangmod.training.checkpoint import newest_sound, read_counters
+from tests.reliability.faulty_disk import Disk, installed
+from tests.reliability.power import Journal, put
+from tests.reliability.states import NEW, OLD, bits, loaded, saver_of, state_at
+
+ROW = b"a row of a table\n"
+
+
+def found(tree: dict[str, bytes], place: Path) -> int | None:
+    """Step of the checkpoint that is found, None where none was ever finished."""
+    place.mkdir()
+    try:
+        put(tree, place)
+        folder = place / "run" / "checkpoints"
+        if not any("/step-" in path for path in tree):
+            return None
+        step = read_counters(newest_sound(folder)).step
+        assert loaded(folder) == bits(state_at(step))
+        rows = tree["run/steps.csv"]
+        assert rows.startswith(ROW * step)  # all that it counts
+        return step
+    finally:
+        shutil.rmtree(place)
+
+
+class Crashes:
+    """Counts what is found after crashes between the calls of ``save``."""
+
+    def __init__(self, root: Path, place: Path, every: int) -> None:
+        self.journal = Journal(root)
+        self.place, self.every = place, every
+        self.calls = self.trials = 0
+        self.steps: set[int | None] = set()
+
+    def after(self, name: str, path: Path, detail: object = None) -> None:
+        self.journal.note(name, path, detail)
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self.look()
+
+    def look(self) -> set[int | None]:
+        """Crash in all ways that are possible now; -> the steps that are found."""
+        trees = list(self.journal.crashes())
+        self.trials += len(trees)
+        steps = {found(tree, self.place) for tree in trees}
+        self.steps |= steps
+        return steps
+
+
+def crash_all_along(tmp_path: Path, begun: bool, every: int) -> Crashes:
+    """Save the new state, after the old one where the run has ``begun``."""
+    root = tmp_path.resolve() / "disk"
+    root.mkdir()
+    run = root / "run"
+    run.mkdir()
+    table = Growing(run / "steps.csv")
+    saver = saver_of(run / "checkpoints", sync=table.sync)
+    disk = Disk(root)
+    with installed(disk):
+        if begun:
+            table.add(ROW * OLD)
+            saver.save(state_at(OLD))
+    crashes = Crashes(root, tmp_path / "found", every)
+    with installed(disk):
+        # The looks themselves touch no file below the root.
+        disk.after = crashes.after
+        table.add(ROW * (NEW - OLD if begun else NEW))
+        saver.save(state_at(NEW))
+    # What save has returned from is there, whatever else has vanished.
+    assert crashes.look() == {NEW}
+    return crashes
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_old_or_new_is_found_when_power_fails(tmp_path, promise, begun) -> None:
+    crashes = crash_all_along(tmp_path, begun, every=5)
+    assert crashes.steps == {OLD if begun else None, NEW}
+    promise("R3", crashes.trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begun", [True, False])
+def test_old_or_new_is_found_after_each_call(tmp_path, promise, begun) -> None:
+    crashes = crash_all_along(tmp_path, begun, every=1)
+    assert crashes.steps == {OLD if begun else None, NEW}
+    promise("R3", crashes.trials)

@@ -1,0 +1,167 @@
+"""Every call of a save fails, or is the last: the old state is found, or the new."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slangmod.files import ASIDE
+from slangmod.growing import Growing
+from slangmod.training.checkpoint import newest_sound, read_counters, step_of
+from tests.reliability.faulty_disk import Disk, Strike, installed
+from tests.reliability.states import NEW, OLD, bits, loaded, saver_of, state_at
+
+ERRORS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EINTR", "EACCES")}
+ROW = b"a row of a table\n"
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, int]:
+    """The step of each state that may be found, by its bits."""
+    return {bits(state_at(step)): step for step in (OLD, NEW)}
+
+
+class Run:
+    """A run with the old state on disk, about to save the new one."""
+
+    def __init__(self, folder: Path, background: bool) -> None:
+        self.folder = folder / "checkpoints"
+        self.table = Growing(folder / "steps.csv")
+        self.old = state_at(OLD)
+        self.new = state_at(NEW)
+        self.now = 0.0
+        self.saver = saver_of(
+            self.folder,
+            sync=self.table.sync,
+            background=background,
+            clock=lambda: self.now,
+        )
+
+    def begin(self) -> None:
+        self.table.add(ROW * OLD)
+        self.saver.save(self.old)
+
+    def save(self) -> None:
+        """One table row for each step, then the new state, and the end of the run."""
+        self.table.add(ROW * (NEW - OLD))
+        self.saver.save(self.new)
+        self.saver.wait()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Callable[[bool], Run]:
+    """A copy of a run that has begun, for each trial."""
+    tmp_path = tmp_path.resolve()
+    first = tmp_path / "first"
+    first.mkdir()
+    with installed(Disk(tmp_path)):
+        Run(first, background=False).begin()
+
+    def copy(background: bool) -> Run:
+        shutil.rmtree(tmp_path / "trial", ignore_errors=True)
+        shutil.copytree(first, tmp_path / "trial")
+        return Run(tmp_path / "trial", background)
+
+    return copy
+
+
+def assert_rows_are_there(run: Run) -> None:
+    """Every row that the newest checkpoint counts is in the table."""
+    counted = read_counters(newest_sound(run.folder)).batch
+    rows = (run.folder.parent / "steps.csv").read_bytes()
+    assert rows.startswith(ROW * counted)
+
+
+def refused(run: Run, at: int, error: int) -> bool:
+    """Let call ``at`` fail, then save once more; whether there was such a call."""
+    strike = Strike(at, error)
+    with installed(Disk(run.folder.parent, strike)):
+        run.save()
+    step = step_of(newest_sound(run.folder))
+    assert step in (OLD, NEW)
+    assert loaded(run.folder) == bits(run.old if step == OLD else run.new)
+    assert_rows_are_there(run)
+    with installed(Disk(run.folder.parent)):
+        run.saver.save(run.new)
+        run.saver.wait()
+    assert loaded(run.folder) == bits(run.new)
+    assert [path.name for path in run.folder.iterdir()] == [f"step-{NEW:09d}"]
+    assert_rows_are_there(run)
+    return strike.count >= at
+
+
+def killed(run: Run, at: int) -> bool:
+    """Let a process die before call ``at``; whether there was such a call."""
+    child = os.fork()
+    if not child:
+        try:
+            with installed(Disk(run.folder.parent, Strike(at, None))):
+                run.save()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 9
+
+
+def until_the_end(trial: Callable[[int], bool], every: int = 1) -> int:
+    """Number of trials, at ``every`` so many calls, until there is none to strike."""
+    at = every
+    while trial(at):
+        at += every
+    assert at > 80
+    return at // every - 1
+
+
+def test_calls_of_a_save_may_fail(fresh, promise) -> None:
+    error = ERRORS["ENOSPC"]
+    promise("R2", until_the_end(lambda at: refused(fresh(False), at, error), 2))
+
+
+def test_calls_of_a_save_in_the_background_may_fail(fresh, promise) -> None:
+    error = ERRORS["EIO"]
+    promise("R2", until_the_end(lambda at: refused(fresh(True), at, error), 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_call_of_a_save_may_fail(fresh, promise, error, background) -> None:
+    number = ERRORS[error]
+    promise("R2", until_the_end(lambda at: refused(fresh(background), at, number)))
+
+
+EVERY = [
+    pytest.param(5, False),
+    pytest.param(1, False, marks=pytest.mark.slow),
+    pytest.param(1, True, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("every", "background"), EVERY)
+def test_a_call_of_a_save_may_be_the_last(fresh, promise, known, every, background):
+    def trial(at: int) -> bool:
+        run = fresh(background)
+        died = killed(run, at)
+        found = known[loaded(run.folder)]
+        assert died or found == NEW
+        assert_rows_are_there(run)
+        return died
+
+    promise("R2", until_the_end(trial, every))
+
+
+@pytest.mark.slow
+def test_what_a_dead_process_left_is_swept_by_the_next_save(fresh, promise) -> None:
+    def trial(at: int) -> bool:
+        run = fresh(False)
+        died = killed(run, at)
+        with installed(Disk(run.folder.parent)):
+            run.saver.save(run.new)
+        assert not list(run.folder.glob(f"{ASIDE}*"))
+        assert loaded(run.folder) == bits(run.new)
+        return died
+
+    promise("R2", until_the_end(trial))
