@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from textwrap import shorten
 from typing import Any
 
@@ -18,7 +19,7 @@ from slangmod.commands.rewinding import (
     incidents,
 )
 from slangmod.commands.sampling import samplers
-from slangmod.commands.saving import Insistence
+from slangmod.commands.saving import Insistence, build_saver
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -77,7 +78,13 @@ class Conductor:
     recording: Recording
     signals: Signals
     watchdog: Watchdog
-    saver: Saver
+
+    @cached_property
+    def saver(self) -> Saver:
+        """Writes the checkpoints of the run; the one it goes on from stays."""
+        return build_saver(
+            self.run, self.session, self.encodings, self.choices, self.recording
+        )
 
     @property
     def insist(self) -> Insistence:

@@ -15,7 +15,6 @@ from slangmod.commands.changes import (
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import attach_log, detach_log, open_recording
-from slangmod.commands.saving import build_saver
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -112,7 +111,6 @@ def carry_on(
                 recording,
                 signals,
                 watchdog,
-                build_saver(folder, session, encodings, choices, recording),
             ).conduct()
 
 

@@ -16,7 +16,6 @@ from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.initial import initial_weights
 from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.repeating import refuse_existing, repetitions
-from slangmod.commands.saving import build_saver
 from slangmod.commands.session import (
     Choices,
     Session,
@@ -148,7 +147,6 @@ def begin(
                 recording,
                 signals,
                 watchdog,
-                build_saver(folder, session, encodings, choices, recording),
             )
             signals.arm()
             conductor.save(session.state)
