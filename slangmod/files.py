@@ -205,9 +205,12 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def sweep_asides(folder: Path) -> None:
-    """Remove what broken-off writes left in ``folder``, whose only writer we are."""
-    for leftover in folder.glob(f"{ASIDE}*"):
+def sweep_asides(folder: Path, ending: str = "") -> None:
+    """Remove what interrupted writes left in ``folder``, of names with that ``ending``.
+
+    Only for names whose only writer the caller is.
+    """
+    for leftover in folder.glob(f"{ASIDE}*{ending}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from slangmod.errors import RunBusyError, UserError
-from slangmod.files import ASIDE, sync_folder
+from slangmod.files import ASIDE, sweep_asides, sync_folder
 from slangmod.locks import holder_file, holder_of, is_locked, locked
 from slangmod.reading import refuse_link
 from slangmod.settings.paths import RUNS, TRIAL, run_name
@@ -160,6 +160,7 @@ class RunDir:
             for entry in self.root.iterdir():
                 refuse_link(entry)
             with locked(self.lock_file, f"run '{self.name}'"):
+                self._sweep()
                 yield
         except RunBusyError:
             raise  # whoever holds the lock is about to fill the folder
@@ -167,6 +168,15 @@ class RunDir:
             if made and not self.has_checkpoints():
                 shutil.rmtree(self.root, ignore_errors=True)
             raise
+
+    def _sweep(self) -> None:
+        """Remove what a holder of the lock left that died as it wrote.
+
+        Not all: a report is written by whoever looks, with no lock.
+        """
+        holder = holder_file(self.lock_file)
+        for path in (self.config, self.summary, self.tracking, holder):
+            sweep_asides(self.root, f"-{path.name}")
 
     @contextmanager
     def vacated(self) -> Iterator["RunDir | None"]:

@@ -10,6 +10,8 @@ from slangmod.cli import main
 from tests.reliability.guarded import Lab, prepare
 from tests.reliability.promises import PROMISES
 from tests.reliability.workplace import Here, make_workplace
+from tests.reliability.workshop import workshop as workshop
+from tests.training.conftest import bench as bench
 
 
 @pytest.fixture

@@ -48,6 +48,8 @@ every = 20
 ENVIRONMENT = {
     **{key: text for key, text in os.environ.items() if not key.startswith("SLM_")},
     "OMP_NUM_THREADS": "1",
+    # Which numpy brings, and which starts its threads when it is loaded.
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 

@@ -121,6 +121,17 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path):
         pass
 
 
+def test_what_a_dead_holder_left_is_swept_and_a_report_under_way_is_not(tmp_path):
+    run = begun(tmp_path, "first")
+    names = ("config.toml", "summary.toml", "tracking.json", "run.holder")
+    for name in (*names, "report.html"):
+        (run.root / f".aside-{'0' * 32}-{name}").write_text("half")
+    with run.lock():
+        left = [path.name for path in run.root.glob(".aside-*")]
+    assert left == [f".aside-{'0' * 32}-report.html"]
+    assert run.config.is_file()
+
+
 def test_a_run_that_never_began_leaves_nothing(tmp_path):
     run = RunDir.of(tmp_path, "first")
     with pytest.raises(RuntimeError), run.lock():
