@@ -1,5 +1,6 @@
 """Runs from Python: train one, open one, and use what it has learnt."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from slangmod.commands.train import train_run
@@ -23,9 +24,14 @@ def train(settings: Settings, *, overwrite: bool = False) -> Run:
             f"repeat = {settings.repeat}: this trains one run; call it for each seed, "
             "with a name of its own"
         )
-    return Run(train_run(Resolved.of(settings), overwrite=overwrite).root)
+    run = train_run(Resolved.of(settings), overwrite=overwrite)
+    return Run(run.root, settings.plugins.allow)
 
 
-def open_run(folder: str | Path) -> Run:
-    """A run that was trained before, such as ``open_run("runs/first")``."""
-    return Run(folder)
+def open_run(folder: str | Path, allow: Iterable[str] = ()) -> Run:
+    """A run that was trained before, such as ``open_run("runs/first")``.
+
+    ``allow``: packages besides torch and slangmod from which its classes may be
+    imported, as in ``plugins.allow``; what the run itself allows does not count.
+    """
+    return Run(folder, allow)

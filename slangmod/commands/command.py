@@ -8,7 +8,7 @@ VALUE = "value"
 ALL = "all"
 """In a command's ``settings``: every one there is."""
 
-ALWAYS_MAY_CHANGE = ("log_level", "progress", "plot")
+ALWAYS_MAY_CHANGE = ("log_level", "progress", "plot", "plugins")
 """Settings that any action on a run may be given, whatever the run was trained with."""
 
 RESUME_MAY_CHANGE = (

@@ -9,9 +9,11 @@ from slangmod.commands.choosing import newest_run
 from slangmod.errors import DataError
 from slangmod.runs.directory import RunDir, runs_of, trials_of
 from slangmod.settings.levels import level_of
+from slangmod.settings.plugins import refuse_unasked
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import left_alone, load_run
 from slangmod.settings.sections import Settings
+from slangmod.settings.stages import stages_of
 from slangmod.settings.suggest import alternatives, nearest
 
 
@@ -39,6 +41,9 @@ def resolve_existing(call: Call) -> tuple[RunDir, Resolved]:
         complete=command is not None and not command.on_run,
         way_out=way_out if "allow-change" in call.flags else left_alone,
     )
+    for stage in stages_of(resolved.settings):
+        allow = call.settings.plugins.allow
+        refuse_unasked(str(run.config), stage.settings, allow)
     logging.getLogger("slangmod").setLevel(level_of(resolved.settings.log_level))
     return run, resolved
 

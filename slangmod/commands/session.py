@@ -28,12 +28,12 @@ from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_batch, seed_initialisation
+from slangmod.training.chunks import Aim, prediction_loss
 from slangmod.training.course import Rules
-from slangmod.training.device import autocast
+from slangmod.training.device import DTYPES, autocast
 from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback
 from slangmod.training.limits import Limits
-from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import Counters, TrainState, build_state
 from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
@@ -183,13 +183,15 @@ def build_objective(
     settings: Settings, state: TrainState, device: torch.device
 ) -> Objective:
     """Sum of the training losses of a batch as a function of inputs and targets."""
-    precision, smoothing = settings.data.precision, settings.train.label_smoothing
-    z_loss, model = settings.train.z_loss, state.model
+    train, model, precision = settings.train, state.model, settings.data.precision
+    assert isinstance(model, Transformer)  # new_state has built it
+    aim = Aim(train.label_smoothing, train.z_loss, model.softcap)
 
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with autocast(device, precision):
-            logits = model(inputs)
-        return cross_entropy_sum(logits, targets, smoothing, z_loss)
+            hidden = model.hidden(inputs)
+        dtype = DTYPES[precision]
+        return prediction_loss(hidden, model.predictor, targets, aim, dtype)
 
     return objective
 

@@ -1,6 +1,6 @@
 """A trained run in Python: its folder, its figures, its model, and its text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from slangmod.errors import UserError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.summary import read_summary
 from slangmod.settings import Settings, load_settings
+from slangmod.settings.plugins import refuse_unasked
 
 if TYPE_CHECKING:
     from slangmod.model.transformer import Transformer
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class Run:
     """A trained run: its folder, its figures, its model, and text in and out."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, allow: Iterable[str] = ()) -> None:
         self._run = RunDir(Path(folder))
+        self._allow = tuple(allow)
         if not self._run.exists():
             raise UserError(f"{folder}: is no run of slangmod (it has no config.toml)")
 
@@ -36,8 +38,13 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        """The resolved settings that the run was trained with."""
-        return load_settings(self._run.config)
+        """The resolved settings that the run was trained with.
+
+        Raises SettingsError if they name classes that it was not opened to import.
+        """
+        settings = load_settings(self._run.config)
+        refuse_unasked(str(self._run.config), settings, self._allow)
+        return settings
 
     @property
     def summary(self) -> dict[str, Any]:

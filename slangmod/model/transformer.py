@@ -137,10 +137,15 @@ class Transformer(nn.Module):
             shapes.append((batch, attention.n_kv_heads, capacity, attention.head))
         return Cache(shapes, like=self.embedding.weight)
 
+    @property
+    def predictor(self) -> Tensor:
+        """[vocab, dim]: the matrix that makes logits of what ``hidden`` gives."""
+        matrix = self.embedding if self.output is None else self.output
+        return matrix.weight
+
     def head(self, hidden: Tensor) -> Tensor:
         """[.., dim] -> [.., vocab]: logits, within +-softcap where there is one."""
-        matrix = self.embedding if self.output is None else self.output
-        logits = functional.linear(hidden, matrix.weight)
+        logits = functional.linear(hidden, self.predictor)
         if self.softcap is None:
             return logits
         return self.softcap * (logits.float() / self.softcap).tanh()

@@ -19,8 +19,8 @@ ON_REQUEST: Final = "with --allow-change"
 """What is learnt from here on."""
 
 WITHOUT_EFFECT: Final = "without effect on a run"
-"""Where things lie, how they were made, who may be imported: a run that goes on asks
-for their content, which is compared by hash, or for nothing of them."""
+"""Where things lie, and how they were made: a run that goes on asks for their content,
+which is compared by hash, or for nothing of them."""
 
 DATA: Final = "data"
 """The word by which ``--allow-change`` permits other encodings of the same ids."""
@@ -32,7 +32,7 @@ _IDS = "it says what token ids mean"
 
 CHANGES: Final = {
     FREELY: """
-    log_level progress plot.record_frequency plot.plot_frequency
+    log_level progress plot.record_frequency plot.plot_frequency plugins.allow
     train.max_epochs train.max_steps train.max_time
     train.patience train.patience_steps train.patience_increase
     train.validation_threshold train.convergence_threshold train.convergence_norm
@@ -61,7 +61,7 @@ CHANGES: Final = {
     stage.name stage.epochs stage.steps stage.reset_optimizer stage.schedule
     """,
     WITHOUT_EFFECT: """
-    workdir name size base repeat extra plugins.allow train.init_from
+    workdir name size base repeat extra train.init_from
     files.raw files.suffix files.column files.min_doc_len files.cleaners
     files.encoding files.max_doc_bytes files.on_bad_file files.tokenizer
     sweep.n_trials sweep.sampler sweep.n_startup_trials sweep.seed sweep.direction

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from slangmod.errors import SettingsError
 from slangmod.settings.clash import Clash
 from slangmod.settings.sections import Model, Settings
 
@@ -92,10 +93,35 @@ def functions_named(model: Model) -> Iterator[tuple[str, str]]:
 
 def classes_are_allowed(settings: Settings) -> Iterator[Clash]:
     """Code is imported from nowhere but where the user has said it may be."""
-    named = [("train.optimizer", settings.train.optimizer)]
-    for key, word in [*named, *functions_named(settings.model)]:
-        if is_plugin(word) and not allowed(word, settings.plugins.allow):
+    for key, word in classes_named(settings):
+        if not allowed(word, settings.plugins.allow):
             yield Clash((key, "plugins.allow"), refusal(word))
+
+
+def classes_named(settings: Settings) -> Iterator[tuple[str, str]]:
+    """All settings that refer to a class -> dotted name of the setting, reference."""
+    if is_plugin(settings.train.optimizer):
+        yield "train.optimizer", settings.train.optimizer
+    yield from functions_named(settings.model)
+
+
+def refuse_unasked(place: str, settings: Settings, allow: Iterable[str]) -> None:
+    """Raise SettingsError if the run at ``place`` names classes that are not allowed.
+
+    ``allow`` are packages that whoever asks for the run has named. What the run itself
+    allows does not count: reading a file must not be enough to run code.
+    """
+    problems = []
+    for key, word in classes_named(settings):
+        if not allowed(word, allow):
+            package = word.partition(":")[0]
+            problems.append(
+                f"{place}: {key} = {word!r}: what a run allows to be imported is not "
+                f"taken on its word; if you trust it, add --plugins.allow "
+                f"'[\"{package}\"]'"
+            )
+    if problems:
+        raise SettingsError(*dict.fromkeys(problems))
 
 
 def packages_are_names(settings: Settings) -> Iterator[Clash]:

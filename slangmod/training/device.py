@@ -31,10 +31,14 @@ def choose_device(wanted: str | None) -> torch.device:
     return device
 
 
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+"""Types of matrix products, by ``data.precision``."""
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """Matrix products in ``precision``; weights stay float32 whatever it is."""
-    enabled = precision != "float32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    dtype = DTYPES[precision]
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype != torch.float32)
 
 
 @contextmanager

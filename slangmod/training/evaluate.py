@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from slangmod.data.dataset import IGNORE, TokenDataset
+from slangmod.model.transformer import Transformer
+from slangmod.training.chunks import chunks
 from slangmod.training.device import autocast
 from slangmod.training.events import perplexity
 from slangmod.training.feed import Feed, to_device
@@ -42,7 +44,7 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Looks at a whole split with dropout off; needs memory for one mini-batch."""
+    """Looks at a whole split with dropout off, a mini-batch at a time."""
 
     device: torch.device
     precision: str
@@ -92,6 +94,7 @@ class Evaluator:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         others = torch.zeros(len(RANKS) + 1, dtype=torch.float64, device=self.device)
         tokens = 0
+        assert isinstance(model, Transformer)  # logits are made of its hidden states
         was_training = model.training
         model.eval()
         try:
@@ -103,10 +106,14 @@ class Evaluator:
                     tokens += count_targets(batch.targets)
                     inputs, targets = to_device(batch, self.device)
                     with autocast(self.device, self.precision):
-                        logits = model(inputs)
-                    total += cross_entropy_sum(logits, targets).double()
-                    if counts is not None:
-                        others += counts(logits, targets)
+                        hidden = model.hidden(inputs)
+                    # Of one chunk after the other: never all logits of a batch.
+                    for rows, wanted in chunks(hidden, targets, len(model.predictor)):
+                        with autocast(self.device, self.precision):
+                            logits = model.head(rows)
+                        total += cross_entropy_sum(logits, wanted).double()
+                        if counts is not None:
+                            others += counts(logits, wanted)
         finally:
             model.train(was_training)
         return total.item(), tokens, others.tolist()

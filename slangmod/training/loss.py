@@ -27,12 +27,12 @@ def cross_entropy_sum(
 ) -> Tensor:
     """Sum of the cross-entropies over all targets that are not IGNORE, in float32.
 
-    ``logits`` [batch, seq, vocab], ``targets`` [batch, seq] -> scalar, in nats. With
+    ``logits`` [.., vocab], ``targets`` [..] -> scalar, in nats. With
     label smoothing ``e``, the target distribution is ``1 - e`` on the token and
     ``e / vocab`` on every one (Szegedy et al., 2016). ``z_loss`` adds so many times
     the square of ``logsumexp(logits)`` at each target (Chowdhery et al., 2022).
     """
-    logits, targets = logits.flatten(0, 1).float(), targets.flatten()
+    logits, targets = logits.flatten(0, -2).float(), targets.flatten()
     total = functional.cross_entropy(
         logits,
         targets,

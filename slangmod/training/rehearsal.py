@@ -23,6 +23,7 @@ from slangmod.model.build import skeleton
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer
 from slangmod.settings.sections import Settings
+from slangmod.training.chunks import rows_at_a_time
 from slangmod.training.state import TrainState, build_state
 from slangmod.training.step import Objective, accumulate_gradients, clip_gradients
 
@@ -35,7 +36,7 @@ WEIGHTS, COPIES, GRADIENTS, OPTIMIZER, ACTIVATIONS, LOGITS = PARTS = (
     "logits",
 )
 """What memory is held for. "copies" are second sets of weights, "logits" all tensors
-with a number for each token of the batch and of the vocabulary, "activations" whatever
+with a number for each token of a chunk and of the vocabulary, "activations" whatever
 else passes through."""
 
 STEPS = 3
@@ -149,7 +150,8 @@ def watch_steps(
     """What STEPS training steps hold, and an evaluation between the last two."""
     train, seq_len = settings.train, settings.data.seq_len
     shape = train.batch_size, seq_len
-    with Witness(math.prod(shape) * vocab) as witness:
+    rows = min(math.prod(shape), rows_at_a_time(vocab, device))
+    with Witness(rows * vocab) as witness:
         give_memory(model, device)
         optimizer = build_optimizer(eager_to_learn(settings), model)
         witness.part = COPIES

@@ -89,6 +89,7 @@ def test_resume_takes_what_may_change(begin, name):
         "train.convergence_norm": "update",
         "checkpoint": "7",
         "chat": "7",
+        "plugins": '["mine"]',
     }
     of_section = {
         "checkpoint": "checkpoint.every",
@@ -97,11 +98,22 @@ def test_resume_takes_what_may_change(begin, name):
         "plot": "plot.plot_frequency",
         "track": "track.every",
         "samples": "samples.every",
+        "plugins": "plugins.allow",
     }
     flag = of_section.get(name, name)
     begin("first")
     _, settings = opened(f"resume --{flag} {values.get(name, '7')}")
     assert settings != opened("resume")[1]
+
+
+@pytest.mark.parametrize("action", ["resume", "evaluate", "generate", "chat"])
+def test_what_a_run_allows_to_be_imported_is_not_taken_on_its_word(begin, action):
+    named = ("model.feedforward.activation", '"mine.gates:Soft"')
+    begin("first", named, ("plugins.allow", '["mine"]'))
+    with pytest.raises(SettingsError, match=r"if you trust it, add --plugins\.allow"):
+        opened(action)
+    _, settings = opened(f"{action} --plugins.allow [\"mine.gates\"]")
+    assert settings.plugins.allow == ("mine.gates",)
 
 
 def test_chat_settings_may_change_wherever_text_is_written(begin):

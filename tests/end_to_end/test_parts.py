@@ -75,17 +75,20 @@ def test_a_run_of_parts_trains_is_resumed_and_writes(parts):
     assert 'group 2 "layers.2.*": ' in result.stderr
     assert "all others: " in result.stderr
     whole = parts.folder / "runs" / "whole"
+    allow = ("--plugins.allow", '["mine.gates"]')
     for epochs in ("1", "2"):
         action = "train" if epochs == "1" else "resume"
-        more = config if epochs == "1" else ()
+        more = config if epochs == "1" else allow
         parts.done(action, *more, "--name", "two", "--train.max_epochs", epochs)
-    parts.done("resume", "--name", "two", "--train.max_epochs", "3")
+    parts.done("resume", "--name", "two", "--train.max_epochs", "3", *allow)
     two = parts.folder / "runs" / "two"
     assert rows(two / "steps.csv") == rows(whole / "steps.csv")
     for name in ("model.safetensors", "config.json"):
         left, right = (run / "model" / name for run in (two, whole))
         assert left.read_bytes() == right.read_bytes()
-    assert parts.done("generate", "the", "--name", "whole", "--chat.max_tokens", "3")
+    assert parts.done(
+        "generate", "the", "--name", "whole", "--chat.max_tokens", "3", *allow
+    )
 
 
 REFUSED = [
