@@ -2,7 +2,7 @@
 environment, flags. Every problem in any of them is found before the first is told.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from slangmod.settings.literals import brief
 from slangmod.settings.merging import contradicted, numbered, settings_from
 from slangmod.settings.places import place_of
 from slangmod.settings.resolved import Resolved
-from slangmod.settings.rules import Clash, clashes
+from slangmod.settings.rules import clashes
 from slangmod.settings.sections import Settings
 from slangmod.settings.seeking import StandIn, sought, stand_ins
 from slangmod.settings.totals import totals_of
@@ -145,20 +145,25 @@ def _resolved(
     # Where a file is missing or a value is wrong, a clash may be no clash.
     if not layers.problems and not faults:
         for clash in clashes(resolved.settings):
-            if bad.isdisjoint(map(_key, clash.keys)):
-                problems.append(_told(clash, resolved, rank))
+            keys = [_key(name, history) for name in clash.keys]
+            if bad.isdisjoint(keys):
+                problems.append(_told(keys, clash.reason, resolved, rank))
     if problems:
         raise SettingsError(*abridged(problems))
     return resolved
 
 
-def _key(name: str) -> Key:
-    return tuple(name.split("."))
+def _key(name: str, history: Iterable[Key]) -> Key:
+    """The path of a dotted name; a free table may have dots in its own."""
+    return next(
+        (path for path in history if ".".join(path) == name), tuple(name.split("."))
+    )
 
 
-def _told(clash: Clash, resolved: Resolved, rank: Mapping[Key, int]) -> str:
-    """The clash at the place that had the last word in it, and the other values."""
-    keys = [_key(name) for name in clash.keys]
+def _told(
+    keys: Sequence[Key], reason: str, resolved: Resolved, rank: Mapping[Key, int]
+) -> str:
+    """A clash at the place that had the last word in it, and the other values."""
     first = max(keys, key=lambda key: rank.get(key, -1))
     # What an array's table leaves out, the array itself is to blame for.
     setter = resolved.setter(first) or resolved.setter(place_of(first).table[:-1])
@@ -169,4 +174,4 @@ def _told(clash: Clash, resolved: Resolved, rank: Mapping[Key, int]) -> str:
         for key in keys
         if key != first
     ]
-    return "; ".join([f"{setter.subject()}: {clash.reason}", *others])
+    return "; ".join([f"{setter.subject()}: {reason}", *others])

@@ -27,7 +27,11 @@ def problems_of(line, environment=None):
 def test_each_action_gets_a_call_with_its_own_flags(here):
     first, second = calls_of("train evaluate --overwrite --seed 5 --name a")
     assert (first.action, second.action) == ("train", "evaluate")
-    assert first.flags == {"continue": False, "overwrite": True}
+    assert first.flags == {
+        "continue": False,
+        "overwrite": True,
+        "allow-change": (),
+    }
     assert second.flags == {"split": None}
     assert first.settings.seed == second.settings.seed == 5
     assert first.names == ("a",)

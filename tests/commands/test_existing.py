@@ -112,7 +112,7 @@ def test_what_a_run_allows_to_be_imported_is_not_taken_on_its_word(begin, action
     begin("first", named, ("plugins.allow", '["mine"]'))
     with pytest.raises(SettingsError, match=r"if you trust it, add --plugins\.allow"):
         opened(action)
-    _, settings = opened(f"{action} --plugins.allow [\"mine.gates\"]")
+    _, settings = opened(f'{action} --plugins.allow ["mine.gates"]')
     assert settings.plugins.allow == ("mine.gates",)
 
 

@@ -82,7 +82,8 @@ def test_too_little_memory_is_told_and_checkpoints_stay(
     monkeypatch.setattr(conduct.Conductor, "train", breaks_off)
     told = here.run(*TRAIN)
     assert told.code == 1
-    assert told.errors[0].startswith("out of memory; a smaller train.batch_size")
+    assert told.errors[0].startswith("out of memory in step ")
+    assert "a smaller train.batch_size" in told.errors[0]
     monkeypatch.undo()
     monkeypatch.chdir(here.folder)
     assert here.run("resume", "--name", "new").code == 0

@@ -136,7 +136,7 @@ def test_a_rewind_can_be_killed_between_the_checkpoints_that_it_removes(
     every = (*every, "--train.max_steps", "24")
     assert lab.train("whole", *every) == 0
     whole = bits_of(lab.root("whole"))
-    remove, left = checkpoint.remove_checkpoint, 0
+    remove, left = checkpoint.remove_folder, 0
 
     def killed(path: Path) -> None:
         nonlocal left
@@ -146,7 +146,7 @@ def test_a_rewind_can_be_killed_between_the_checkpoints_that_it_removes(
             raise KilledError
 
     with lab.patch.context() as patch:
-        patch.setattr(checkpoint, "remove_checkpoint", killed)
+        patch.setattr(checkpoint, "remove_folder", killed)
         assert lab.train("parts", *every) == 1
     assert lab.resume("parts", *every) == 0
     assert bits_of(lab.root("parts")) == whole

@@ -2,6 +2,7 @@
 
 import pytest
 
+from slangmod.errors import SettingsError
 from slangmod.settings import load_settings, resolve
 
 RATE = "train.learning_rate"
@@ -274,3 +275,8 @@ def test_a_table_that_holds_itself_is_refused(problems_of):
     circle["a"] = circle
     (found,) = problems_of(load_settings, None, {"extra": circle})
     assert "nested deeper than 8" in found
+
+
+def test_a_name_with_a_dot_in_a_free_table_is_told_where_it_is_refused():
+    with pytest.raises(SettingsError, match=r"optimizer\.options\..*adamw takes none"):
+        load_settings(None, {"optimizer.options": {".": False}})
