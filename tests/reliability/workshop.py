@@ -72,6 +72,7 @@ CONFIGS = {
     "muon": """
         [train]
         optimizer = "muon"
+        max_epochs = 5
         step_freq = 3
         z_loss = 1e-3
         eval_freq = 7
@@ -80,7 +81,7 @@ CONFIGS = {
 
         [samples]
         every = 6
-        prompts = ["the", "a"]
+        prompts = ["the"]
         max_tokens = 8
         """,
     "stages": """
