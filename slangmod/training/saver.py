@@ -146,8 +146,9 @@ class Saver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let what was begun come to its end, unless Ctrl-C wants to quit at once."""
-        if self._thread is not None and not isinstance(error, KeyboardInterrupt):
+        """Let what was begun come to its end, unless the program quits at once."""
+        quits = error is not None and not isinstance(error, Exception)
+        if self._thread is not None and not quits:
             self._thread.join()
 
     def _launch(self, snapshot: Snapshot) -> None:

@@ -240,6 +240,17 @@ def test_what_the_disk_garbles_is_noticed_before_anything_is_removed(
     assert "model.safetensors: what was written cannot be read back" in caplog.text
 
 
+def test_who_quits_at_once_does_not_wait_for_the_disk(tmp_path, door) -> None:
+    one = saver_of(tmp_path, spared=0, background=True)
+    door.gate.clear()
+    with pytest.raises(KeyboardInterrupt), one:
+        one.save(state_at(1))
+        raise KeyboardInterrupt
+    assert not steps_in(tmp_path)
+    door.gate.set()
+    one.wait()
+
+
 def test_a_saver_leaves_no_thread_behind(tmp_path, door) -> None:
     with Saver(
         tmp_path, {}, keep=1, sync=lambda: None, background=True, spared=0

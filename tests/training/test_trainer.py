@@ -268,3 +268,15 @@ def test_weights_of_rate_0_end_a_run_as_they_began(bench) -> None:
     after = run.state.model.state_dict()
     kept = {name for name in before if torch.equal(before[name], after[name])}
     assert kept == {"embedding.weight"}
+
+
+def test_a_checkpoint_that_is_tried_again_leaves_no_trace(bench) -> None:
+    plain = bench(train={"max_steps": 7}, checkpoint={"every": 3})
+    plain.fit()
+    run = bench(folder="again", train={"max_steps": 7}, checkpoint={"every": 3})
+    trainer = replace(run.trainer(), save_again=lambda: True)
+    trainer.fit(run.state, run.dataset(training=True), run.dataset(training=False))
+    assert set(run.saved) == set(range(8))
+    assert len(plain.saved) < 5
+    assert run.state.plain() == plain.state.plain()
+    assert run.told == plain.told
