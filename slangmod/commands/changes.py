@@ -12,7 +12,7 @@ from typing import Any
 from slangmod.commands.call import Call
 from slangmod.commands.session import Choices
 from slangmod.data.shards import Encodings
-from slangmod.errors import UserError
+from slangmod.errors import RunError, UserError
 from slangmod.files import write_json
 from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
@@ -89,7 +89,7 @@ def changes_of(
     """
     permitted, problems, found = {*allowed}, [], []
     earlier = read_changes(run)
-    for key, (before, now) in differing(about["settings"], settings).items():
+    for key, (before, now) in differing(begun_with(about), settings).items():
         path = tuple(key.split("."))
         if freely(path):
             continue
@@ -101,8 +101,8 @@ def changes_of(
                 f"{run.config}: {key} is now {brief(now)}, the run has "
                 f"{brief(before)}; {way_out(path)}"
             )
-    fingerprint, before = encodings.fingerprint(), about["data_sha256"]
-    if about["tokenizer_sha256"] != encodings.manifest.tokenizer_sha256:
+    fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
+    if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
         problems.append(
             "the tokenizer is not the one that the run began with, so ids mean other "
             f"text; bring that back, or {ELSEWHERE}"
@@ -119,6 +119,14 @@ def changes_of(
     if problems:
         raise UserError(*problems)
     return found
+
+
+def begun_with(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings that a checkpoint remembers; RunError if it does not."""
+    settings = about.get("settings")
+    if not isinstance(settings, dict):
+        raise RunError("the run does not say which settings it began with")
+    return settings
 
 
 def differing(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import torch
 from pydantic import Field, TypeAdapter
@@ -37,6 +37,9 @@ from slangmod.training.limits import Limits
 from slangmod.training.state import Counters, TrainState, build_state
 from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
+
+MOST_BATCHES: Final = 10**10
+"""Mini-batches that a run has at most."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,23 @@ def open_session(
         state.optimizer = each[state.counters.stage - 1]
     # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
-    return session_of(settings, legs, device, state, test)
+    session = session_of(settings, legs, device, state, test)
+    refuse_odd_counts(session.state.counters, session.train)
+    return session
+
+
+def refuse_odd_counts(counters: Counters, train: TokenDataset) -> None:
+    """Raise RunError if so many mini-batches cannot be in so many epochs.
+
+    A place in the data is found by counting, which would go on and on.
+    """
+    epochs = counters.epoch - counters.stage_epoch
+    batches = counters.batch - counters.stage_batch
+    if not 0 <= batches <= epochs * train.most_in_epoch <= MOST_BATCHES:
+        raise RunError(
+            f"the run has counted {counters.batch} mini-batches in {counters.epoch} "
+            "epochs, which its data do not have"
+        )
 
 
 def session_of(

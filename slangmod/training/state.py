@@ -54,6 +54,12 @@ class Counters:
     """epochs begun when it began; its own first is the next"""
 
 
+BEFORE_GUARD = 3
+"""How many sums a checkpoint holds that was written before there was a guard."""
+MOST_EPOCHS = 10**7
+"""Epochs that a run has at most; the end of each is kept in memory."""
+
+
 def counters_of(plain: Mapping[str, Any]) -> Counters:
     """What ``asdict`` of counters once gave; ValueError or TypeError if it is not."""
     counters = Counters(**plain)
@@ -61,7 +67,8 @@ def counters_of(plain: Mapping[str, Any]) -> Counters:
         kinds = (int, float) if name in ("seconds", "learning_rate") else (int,)
         if name == "learning_rate" and value is None:
             continue
-        if type(value) not in kinds or not 0 <= value < 2**53:
+        most = MOST_EPOCHS if name.endswith("epoch") else 2**53
+        if type(value) not in kinds or not 0 <= value < most:
             raise ValueError(f"counters: {name} = {value!r} counts nothing")
     return counters
 
@@ -114,6 +121,8 @@ class TrainState:
         self.course = Course.of(plain.get("course"))
         self.sums = no_sums(self.sums.device)
         kept = plain["sums"]
+        if len(kept) not in (BEFORE_GUARD, len(self.sums)):
+            raise ValueError(f"{len(kept)} sums")
         self.sums[: len(kept)] = self.sums.new_tensor(kept)
 
 
