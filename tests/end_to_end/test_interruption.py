@@ -92,6 +92,7 @@ def test_a_run_at_work_is_in_use_whatever_is_asked(encoded) -> None:
             assert "in use by process" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(twelve) -> None:
     parts = twelve.folder / "runs" / "parts"
 
@@ -164,6 +165,7 @@ def test_a_run_that_ended_is_left_alone_and_goes_on_with_larger_limits(twelve) -
     assert twelve.run("resume", "--name", "short").returncode == 0
 
 
+@pytest.mark.slow
 def test_resume_refuses_other_settings_and_lists_them(twelve) -> None:
     twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
     result = twelve.run(
@@ -183,6 +185,7 @@ def test_continue_trains_or_resumes(twelve) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(twelve) -> None:
     twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "30")
     run = twelve.folder / "runs" / "run"
@@ -197,6 +200,7 @@ def test_a_damaged_checkpoint_is_passed_over(twelve) -> None:
     assert_same_outcome(twelve.folder / "runs" / "whole", run)
 
 
+@pytest.mark.slow
 def test_with_no_sound_checkpoint_nothing_is_started_afresh(twelve) -> None:
     twelve.done(*TRAIN, "--name", "run", "--train.max_steps", "3")
     for path in (twelve.folder / "runs/run/checkpoints").glob("*/state.json"):
@@ -206,6 +210,7 @@ def test_with_no_sound_checkpoint_nothing_is_started_afresh(twelve) -> None:
     assert "no usable checkpoint" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_diverging_run_ends_with_exit_code_1(twelve) -> None:
     result = twelve.run(
         *TRAIN, "--name", "run", "--train.learning_rate", "1e30",

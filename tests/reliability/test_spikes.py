@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from slangmod.commands import rewinding, stepping
 from slangmod.runs.summary import read_summary
-from slangmod.training import checkpoint
+from slangmod.training import checkpoint, saver
 from slangmod.training.course import Course, Rules
 from tests.reliability.guarded import KilledError, Lab, bits_of, rows, tripled
 
@@ -109,18 +109,22 @@ def test_a_run_with_stages_that_goes_back_can_be_killed_at_any_step(
     promise("R11", trials)
 
 
-INSTANTS = ("abandon_after", "load_anew", "load_checkpoint", "session_of", "Rewind")
+INSTANTS = [
+    (saver, "abandon_after"),
+    *((rewinding, name) for name in ("load_anew", "load_checkpoint")),
+    *((rewinding, name) for name in ("session_of", "Rewind")),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["in the middle of an epoch", "in two epochs"])
 def test_a_rewind_can_be_killed_at_any_point_of_it(lab, promise, which) -> None:
     whole = spiked(lab, which)
-    for name in INSTANTS:
+    for module, name in INSTANTS:
         for late in (False, True):
             shutil.rmtree(lab.root("parts"), ignore_errors=True)
             with lab.patch.context() as patch:
-                patch.setattr(rewinding, name, killing(getattr(rewinding, name), late))
+                patch.setattr(module, name, killing(getattr(module, name), late))
                 assert lab.train("parts") == 1
             assert lab.resume("parts") == 0
             assert bits_of(lab.root("parts")) == whole, (name, late)
