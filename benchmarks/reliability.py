@@ -1,9 +1,10 @@
 """Runs the proofs of tests/reliability, and keeps what each promise was shown by.
 
-    python benchmarks/reliability.py [--quick]
+    python benchmarks/reliability.py [--quick] [--jobs N]
 
 Writes benchmarks/results/reliability.json and the table of the manual that is made from
-it. ``--quick`` leaves out the slow proofs. The exit code is that of pytest.
+it. ``--quick`` leaves out the slow proofs; ``--jobs`` runs N files of tests at a time,
+many of which mostly wait for a disk or a clock. The exit code is 1 if a proof fails.
 """
 
 import ast
@@ -12,8 +13,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -60,26 +63,33 @@ class Proof:
     seconds: float = 0.0
 
 
+LONGEST = ("test_resumes", "test_kills", "test_signals", "test_kills_by_command")
+"""Files of tests to begin with, where several run at a time."""
+NONE_CHOSEN = 5
+"""Exit code of pytest where all tests of a file are slow and were left out."""
+
+
 def main(words: list[str]) -> int:
-    if set(words) - {"--quick"}:
-        sys.exit("usage: python benchmarks/reliability.py [--quick]")
+    asked = ArgumentParser(description="Runs the proofs of tests/reliability.")
+    asked.add_argument("--quick", action="store_true", help="leave out slow proofs")
+    asked.add_argument("--jobs", type=int, default=1, help="files of tests at a time")
+    given = asked.parse_args(words)
     sys.path.insert(0, str(ROOT))
     from slangmod.runs.environment import environment
     from tests.reliability.promises import PROMISES
 
-    chosen = [] if words else ["-m", ""]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = ["pytest", "-q", *chosen, "tests/reliability"]
-        code = subprocess.run(
-            [sys.executable, "-m", *command, f"--junitxml={report}"],
-            cwd=ROOT,
-            check=False,
-        ).returncode
-        proofs = proofs_of(report)
+    files = sorted(
+        TESTS.glob("test_*.py"), key=lambda path: (path.stem not in LONGEST, path.stem)
+    )
+    with tempfile.TemporaryDirectory() as folder, ThreadPool(given.jobs) as pool:
+        reports = [Path(folder) / f"{path.stem}.xml" for path in files]
+        each = zip(files, reports, [given.quick] * len(files), strict=True)
+        codes = pool.starmap(run, each, chunksize=1)
+        proofs = proofs_of(reports)
     result = {
         "command": " ".join(["python benchmarks/reliability.py", *words]),
         "environment": environment("cpu", 1),
+        "jobs": given.jobs,
         "seconds": sum(p.seconds for files in proofs.values() for p in files.values()),
         "promises": {
             name: {
@@ -92,17 +102,33 @@ def main(words: list[str]) -> int:
     RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     TABLE.write_text(table(result), "utf-8")
     print(table(result))
-    return code
+    return int(any(codes))
 
 
-def proofs_of(report: Path) -> dict[str, dict[str, Proof]]:
-    """What a report of pytest says, by promise and by file.
+def run(file: Path, report: Path, quick: bool) -> int:
+    """Run the tests of ``file`` and have ``report`` written; -> pytest's exit code."""
+    command = ["pytest", "-q", *([] if quick else ["-m", ""]), str(file)]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, f"--junitxml={report}"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    print(file.stem, done.stdout.strip().splitlines()[-1], flush=True)
+    if done.returncode not in (0, NONE_CHOSEN):
+        print(done.stdout, done.stderr, flush=True)
+    return 0 if done.returncode == NONE_CHOSEN else done.returncode
+
+
+def proofs_of(reports: Sequence[Path]) -> dict[str, dict[str, Proof]]:
+    """What reports of pytest say, by promise and by file.
 
     A test that failed has not said what it was to prove; that is read in its source.
     """
     meant = {path.stem: dict(meant_by(path)) for path in TESTS.glob("test_*.py")}
     proofs: dict[str, dict[str, Proof]] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in (c for r in reports for c in ElementTree.parse(r).iter("testcase")):
         file = case.attrib["classname"].split(".")[-1]
         test = case.attrib["name"].partition("[")[0]
         told = {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
@@ -141,7 +167,8 @@ def table(result: dict[str, Any]) -> str:
     return (
         f"{HEAD}{rows}\n``{result['command']}`` on {machine['cpu']} "
         f"({machine['cpus']} cores), Python {machine['python']}, torch "
-        f"{machine['torch']}, {result['seconds']:.0f} seconds in all.\n"
+        f"{machine['torch']}, {result['seconds']:.0f} seconds in all, {result['jobs']} "
+        "files of tests at a time.\n"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_failure_counts_for_the_promise_that_its_test_was_to_prove(
     )
     (tmp_path / "report.xml").write_text(REPORT)
     monkeypatch.setattr(program, "TESTS", tmp_path)
-    ((name, files),) = program.proofs_of(tmp_path / "report.xml").items()
+    ((name, files),) = program.proofs_of([tmp_path / "report.xml"]).items()
     assert name == "R1"
     proof = files["test_kills.py"]
     assert (proof.tests, proof.trials, proof.skipped, proof.seconds) == (2, 40, 1, 2.0)
