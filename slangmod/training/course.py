@@ -128,4 +128,6 @@ class Course:
         """What ``plain()`` once gave; None, where none was kept, knows no refuge."""
         if plain is None:
             return cls(refuges=[])
-        return cls(**plain | {"refuges": [Refuge(*one) for one in plain["refuges"]]})
+        refuges = [Refuge(*one) for one in plain["refuges"]]
+        losses = [float(loss) for loss in plain["losses"]]
+        return cls(**plain | {"refuges": refuges, "losses": losses})

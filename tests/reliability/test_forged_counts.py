@@ -54,6 +54,7 @@ FORGED = {
     "sums of words": with_(sums=["a"]),
     "too many sums": with_(sums=[0.0] * 99),
     "patience that is a list": with_(patience=[]),
+    "losses that are words": lambda state: state["course"].update(losses=["x"]),
     "a course without refuges": with_(course={"losses": "abc"}),
     "no table for the optimizer": with_(optimizer=7),
     "a list for all": lambda state: state.clear(),
