@@ -24,6 +24,7 @@ class Refusing:
 
     def __init__(self, monkeypatch) -> None:
         self.refuses = False
+        self.begun: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
         self.write = checkpoint.write_checkpoint
@@ -31,6 +32,7 @@ class Refusing:
         monkeypatch.setattr(saver, "write_checkpoint", self)
 
     def __call__(self, folder, snapshot):
+        self.begun.append(snapshot.step)
         self.gate.wait(10)
         if self.refuses:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -136,9 +138,12 @@ def test_one_is_under_way_at_most(tmp_path, door) -> None:
     one.save(state_at(1))
     door.gate.clear()
     one.save(state_at(2))
-    threading.Timer(0.1, door.gate.set).start()
+    seen: list[list[int]] = []
+    timer = threading.Timer(0.2, lambda: (seen.append([*door.begun]), door.gate.set()))
+    timer.start()
     one.save(state_at(3))  # waits for the second
-    assert 2 in steps_in(tmp_path)
+    timer.join()
+    assert seen == [[1, 2]]
     one.wait()
     assert steps_in(tmp_path) == [3]
 
