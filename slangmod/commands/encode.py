@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
@@ -36,6 +37,7 @@ from slangmod.text import provenance
 from slangmod.text.corpus import Row, corpus_documents, corpus_rows, count_rows
 from slangmod.text.documents import SPLITS
 from slangmod.text.segments import pieces
+from slangmod.text.together import cores, encoded_together
 from slangmod.text.tokenizer import Codec, open_codec
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ def _fill(folder: Path, settings: Settings, codec: Codec, digest: str) -> Manife
         encoded = (
             _encoded_by_chance(rows, codec, dropout, settings.seed)
             if dropout
-            else _encoded(rows, codec)
+            else _encoded(rows, codec, settings.threads or cores())
         )
         splits[name] = write_split(folder, name, encoded, codec.dtype, codec.end)
         if not splits[name].documents:
@@ -134,23 +136,32 @@ def _parts(rows: Iterable[Row], codec: Codec) -> Iterator[Part]:
         yield Part(last, not more)
 
 
-def _encoded(rows: Iterable[Row], codec: Codec) -> Iterator[Encoded]:
-    """Ids of all rows, a batch of text at a time."""
+def _encoded(rows: Iterable[Row], codec: Codec, processes: int) -> Iterator[Encoded]:
+    """Ids of all rows, a few batches of text at a time."""
+    batches: deque[list[Part]] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        for batch in _batches(rows, codec):
+            batches.append(batch)
+            yield [part.text for part in batch]
+
+    for arrays in encoded_together(texts(), codec, processes):
+        for (text, last), ids in zip(batches.popleft(), arrays, strict=True):
+            yield Encoded(ids, len(text.encode("utf-8")), last)
+
+
+def _batches(rows: Iterable[Row], codec: Codec) -> Iterator[list[Part]]:
+    """Parts of about BATCH_CHARACTERS in all."""
     batch: list[Part] = []
     size = 0
     for part in _parts(rows, codec):
         batch.append(part)
         size += len(part.text)
         if size >= BATCH_CHARACTERS:
-            yield from _encode_batch(batch, codec)
+            yield batch
             batch, size = [], 0
-    yield from _encode_batch(batch, codec)
-
-
-def _encode_batch(batch: list[Part], codec: Codec) -> Iterator[Encoded]:
-    arrays = codec.encode_batch([part.text for part in batch])
-    for (text, last), ids in zip(batch, arrays, strict=True):
-        yield Encoded(ids, len(text.encode("utf-8")), last)
+    if batch:
+        yield batch
 
 
 def _encoded_by_chance(

@@ -1,0 +1,101 @@
+"""Texts become ids in several processes, and come back in their order.
+
+What a text becomes depends on it and the tokenizer alone, so the result is the same for
+any number of processes. They end with the one that started them, however that ends.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
+
+from slangmod.errors import RunError
+from slangmod.text.tokenizer import Codec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Ids = list[NDArray[np.unsignedinteger]]
+
+ALONE: Final = 32
+"""Batches that are encoded before it pays to start other processes."""
+AHEAD: Final = 2
+"""Batches that wait for each process, so that none waits for us."""
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
+
+
+def encoded_together(
+    batches: Iterable[Sequence[str]], codec: Codec, processes: int
+) -> Iterator["Ids"]:
+    """The ids of the texts of each batch, in order.
+
+    Raises RunError if one of the processes dies.
+    """
+    batches = iter(batches)
+    alone = islice(batches, ALONE) if processes > 1 else batches
+    yield from map(codec.encode_batch, alone)
+    first = next(batches, None)
+    if first is not None:
+        yield from _by_others(chain([first], batches), codec, processes)
+
+
+def _by_others(
+    batches: Iterable[Sequence[str]], codec: Codec, processes: int
+) -> Iterator["Ids"]:
+    waiting: deque[Future[Ids]] = deque()
+    pool = ProcessPoolExecutor(
+        processes,
+        # A fork would take over threads, and locks that nobody would ever free.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(codec.to_json(), codec.eos_string),
+    )
+    try:
+        for texts in batches:
+            waiting.append(pool.submit(_encode, texts))
+            if len(waiting) > AHEAD * processes:
+                yield waiting.popleft().result()
+        for ids in waiting:
+            yield ids.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that encodes was killed, perhaps for want of memory; with "
+            "threads = 1 there is none but this"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_codecs: list[Codec] = []
+"""The tokenizer of a process that encodes for another; empty in any other."""
+
+
+def _begin(content: str, eos_string: str) -> None:
+    """What such a process does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent heeds it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _codecs.append(Codec.from_json(content, eos_string))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _encode(texts: Sequence[str]) -> "Ids":
+    return _codecs[0].encode_batch(texts)

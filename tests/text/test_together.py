@@ -1,0 +1,96 @@
+"""Several processes encode as one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slangmod.errors import RunError
+from slangmod.text import together
+from slangmod.text.together import encoded_together
+from tests.text.conftest import HARD, PROSE, learnt
+
+
+def batches(number: int) -> list[list[str]]:
+    return [[PROSE[i:], *HARD, str(i)] for i in range(number)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 12])
+def test_ids_come_back_in_their_order(number: int, monkeypatch) -> None:
+    monkeypatch.setattr(together, "ALONE", 2)
+    codec = learnt("bpe")
+    found = list(encoded_together(iter(batches(number)), codec, 2))
+    assert [[ids.tolist() for ids in each] for each in found] == [
+        [ids.tolist() for ids in codec.encode_batch(texts)] for texts in batches(number)
+    ]
+
+
+def test_a_short_text_starts_no_process(monkeypatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(together, "ProcessPoolExecutor", never)
+    assert len(list(encoded_together(batches(5), learnt("bpe"), 2))) == 5
+    monkeypatch.setattr(together, "ALONE", 0)
+    assert len(list(encoded_together(batches(5), learnt("bpe"), 1))) == 5
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_a_process_that_dies_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(together, "ALONE", 0)
+    before = {*children(os.getpid())}
+
+    def texts() -> Iterator[list[str]]:
+        for number, batch in enumerate(batches(40)):
+            yield batch
+            if number == 20:
+                for child in {*children(os.getpid())} - before:
+                    os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(RunError, match="threads = 1"):
+        list(encoded_together(texts(), learnt("bpe"), 2))
+
+
+WAITING = """
+import time
+from slangmod.text import together
+from tests.text.conftest import learnt
+def texts():
+    for number in range(9):
+        yield ["some text"] * 9
+    print("begun", flush=True)
+    time.sleep(60)
+together.ALONE = 0
+if __name__ == "__main__":
+    list(together.encoded_together(texts(), learnt("bpe"), 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_processes_end_with_the_one_that_was_killed(tmp_path) -> None:
+    program = tmp_path / "waiting.py"
+    program.write_text(WAITING)
+    command = [sys.executable, str(program)]
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=here) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        others = children(process.pid)
+        assert len(others) >= 2
+        process.kill()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{one}").exists() for one in others):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
