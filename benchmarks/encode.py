@@ -1,0 +1,103 @@
+"""Compares how fast text becomes ids here and in the tokenizers library.
+
+    python benchmarks/encode.py
+
+A bpe tokenizer of 8192 tokens is learnt from each text and encodes it, on one core, in
+turns with the library's ``encode_batch_fast``, ROUNDS times. The figures are medians of
+CPU seconds, which other work on the machine disturbs less than wall time; ids must be
+identical. Each turn begins with a tokenizer that has seen nothing.
+"""
+
+import json
+import os
+import pydoc_data.topics
+import statistics
+import sysconfig
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+os.environ["RAYON_NUM_THREADS"] = "1"
+
+from tokenizers import Tokenizer
+
+from slangmod.runs.environment import environment
+from slangmod.settings.sections import Settings
+from slangmod.text.learning import train_codec
+from slangmod.text.tokenizer import Codec
+
+RESULT = Path(__file__).parent / "results" / "encode.json"
+ROUNDS = 7
+PIECE = 1 << 16
+GOAL = 3.0
+
+
+def texts() -> dict[str, str]:
+    """Prose and program text of the running Python, by name."""
+    sources = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+    code = "".join(path.read_text("utf-8", "replace") for path in sources)
+    prose = "\n".join(pydoc_data.topics.topics.values())
+    found = {"documentation of Python": prose, "sources of Python": code[:4_000_000]}
+    shakespeare = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
+    if shakespeare.is_file():
+        found["tinyshakespeare"] = shakespeare.read_text("utf-8")
+    return found
+
+
+def taken(work: Callable[[], list[list[int]]]) -> tuple[float, list[list[int]]]:
+    """CPU seconds of ``work``, and what it returns."""
+    begin = time.process_time()
+    ids = work()
+    return time.process_time() - begin, ids
+
+
+def ours(codec: Codec, pieces: Sequence[str]) -> list[list[int]]:
+    """As ``slangmod encode`` does it, two pieces at a time."""
+    pairs = (pieces[at : at + 2] for at in range(0, len(pieces), 2))
+    return [ids for pair in pairs for ids in codec.encode_batch(pair)]
+
+
+def theirs(library: Tokenizer, pieces: Sequence[str]) -> list[list[int]]:
+    """In the fastest way that the library has."""
+    encodings = library.encode_batch_fast(list(pieces), add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+def compared(text: str) -> dict[str, object]:
+    """Both ways with one text, in turns."""
+    learnt = train_codec(Settings().replace(**{"tokens.vocab": 8192}), [text]).to_json()
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    seconds: dict[str, list[float]] = {"slangmod": [], "tokenizers": []}
+    for _ in range(ROUNDS):
+        codec, library = Codec.from_json(learnt), Tokenizer.from_str(learnt)
+        library.encode_special_tokens = True
+        one, found = taken(partial(ours, codec, pieces))
+        other, wanted = taken(partial(theirs, library, pieces))
+        assert [list(ids) for ids in found] == wanted, "ids differ"
+        seconds["slangmod"].append(one)
+        seconds["tokenizers"].append(other)
+    middle = {name: statistics.median(each) for name, each in seconds.items()}
+    megabytes = len(text.encode("utf-8")) / 1e6
+    return {
+        "megabytes": megabytes,
+        "megabytes_per_second": {n: megabytes / s for n, s in middle.items()},
+        "ratio": middle["tokenizers"] / middle["slangmod"],
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    result = {
+        "command": "python benchmarks/encode.py",
+        "environment": environment("cpu", 1),
+        "goal": GOAL,
+        "texts": {name: compared(text) for name, text in texts().items()},
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    for name, figures in result["texts"].items():
+        print(f"{figures['ratio']:.2f} times as fast as the library: {name}")
+
+
+if __name__ == "__main__":
+    main()
