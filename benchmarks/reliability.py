@@ -1,10 +1,12 @@
 """Runs the proofs of tests/reliability, and keeps what each promise was shown by.
 
-    python benchmarks/reliability.py [--quick] [--jobs N]
+    python benchmarks/reliability.py [--quick] [--jobs N] [FILE ...]
 
 Writes benchmarks/results/reliability.json and the table of the manual that is made from
 it. ``--quick`` leaves out the slow proofs; ``--jobs`` runs N files of tests at a time,
-many of which mostly wait for a disk or a clock. The exit code is 1 if a proof fails.
+many of which mostly wait for a disk or a clock. With the names of files, such as
+test_signals, only these run, and what others have shown before stays. The exit code is
+1 if a proof fails.
 """
 
 import ast
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -73,6 +75,7 @@ def main(words: list[str]) -> int:
     asked = ArgumentParser(description="Runs the proofs of tests/reliability.")
     asked.add_argument("--quick", action="store_true", help="leave out slow proofs")
     asked.add_argument("--jobs", type=int, default=1, help="files of tests at a time")
+    asked.add_argument("files", nargs="*", metavar="FILE", help="run only these")
     given = asked.parse_args(words)
     sys.path.insert(0, str(ROOT))
     from slangmod.runs.environment import environment
@@ -81,21 +84,25 @@ def main(words: list[str]) -> int:
     files = sorted(
         TESTS.glob("test_*.py"), key=lambda path: (path.stem not in LONGEST, path.stem)
     )
+    files = [path for path in files if not given.files or path.stem in given.files]
     with tempfile.TemporaryDirectory() as folder, ThreadPool(given.jobs) as pool:
         reports = [Path(folder) / f"{path.stem}.xml" for path in files]
         each = zip(files, reports, [given.quick] * len(files), strict=True)
         codes = pool.starmap(run, each, chunksize=1)
         proofs = proofs_of(reports)
+    known = {name: as_plain(each) for name, each in proofs.items()}
+    commands = [" ".join(["python benchmarks/reliability.py", *words])]
+    if given.files:
+        before = json.loads(RESULT.read_text("utf-8"))
+        known = laid_over(known, before, files)
+        commands = before["commands"] + commands
     result = {
-        "command": " ".join(["python benchmarks/reliability.py", *words]),
+        "commands": commands,
         "environment": environment("cpu", 1),
         "jobs": given.jobs,
-        "seconds": sum(p.seconds for files in proofs.values() for p in files.values()),
+        "seconds": sum(p["seconds"] for each in known.values() for p in each.values()),
         "promises": {
-            name: {
-                "sentence": sentence,
-                "proofs": {k: asdict(p) for k, p in proofs.get(name, {}).items()},
-            }
+            name: {"sentence": sentence, "proofs": known.get(name, {})}
             for name, sentence in PROMISES.items()
         },
     }
@@ -103,6 +110,27 @@ def main(words: list[str]) -> int:
     TABLE.write_text(table(result), "utf-8")
     print(table(result))
     return int(any(codes))
+
+
+Plain = dict[str, dict[str, Any]]
+"""Proofs of a promise, by file."""
+
+
+def as_plain(proofs: Mapping[str, Proof]) -> Plain:
+    """For JSON."""
+    return {name: asdict(proof) for name, proof in proofs.items()}
+
+
+def laid_over(
+    new: Mapping[str, Plain], old: Mapping[str, Any], files: Sequence[Path]
+) -> dict[str, Plain]:
+    """``new`` proofs of ``files``, and the ``old`` ones of all others."""
+    again = {path.name for path in files}
+    merged = {name: dict(each) for name, each in new.items()}
+    for name, about in old["promises"].items():
+        stay = {file: p for file, p in about["proofs"].items() if file not in again}
+        merged[name] = stay | merged.get(name, {})
+    return merged
 
 
 def run(file: Path, report: Path, quick: bool) -> int:
@@ -165,7 +193,7 @@ def table(result: dict[str, Any]) -> str:
     )
     machine = result["environment"]
     return (
-        f"{HEAD}{rows}\n``{result['command']}`` on {machine['cpu']} "
+        f"{HEAD}{rows}\n``{result['commands'][0]}`` on {machine['cpu']} "
         f"({machine['cpus']} cores), Python {machine['python']}, torch "
         f"{machine['torch']}, {result['seconds']:.0f} seconds in all, {result['jobs']} "
         "files of tests at a time.\n"

@@ -40,8 +40,16 @@ KINDS = {
 TIMED = {"seconds", "tokens_per_second"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def heeded() -> Iterator[None]:
+    """Whoever started the tests may ignore a hang-up, which would be inherited."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
+def forks(heeded) -> Iterator[Forks]:
     server = Forks()
     yield server
     server.close()
@@ -151,7 +159,7 @@ PLACES = {
     "a step": ("slangmod.training.trainer:clip_gradients", 5),
     "an evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 2),
     "a checkpoint": ("slangmod.training.checkpoint:manifest_of", 3),
-    "removing old ones": ("slangmod.commands.conduct:prune_checkpoints", 4),
+    "removing old ones": ("slangmod.training.saver:prune_checkpoints", 4),
     "a new stage": ("slangmod.commands.conduct:next_session", 1),
     "the last evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 13),
     "loading the best": ("slangmod.commands.conduct:load_weights", 1),
