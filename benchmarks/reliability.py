@@ -92,14 +92,15 @@ def main(words: list[str]) -> int:
         proofs = proofs_of(reports)
     known = {name: as_plain(each) for name, each in proofs.items()}
     commands = [" ".join(["python benchmarks/reliability.py", *words])]
+    jobs = given.jobs
     if given.files:
         before = json.loads(RESULT.read_text("utf-8"))
         known = laid_over(known, before, files)
-        commands = before["commands"] + commands
+        commands, jobs = before["commands"] + commands, before["jobs"]
     result = {
         "commands": commands,
         "environment": environment("cpu", 1),
-        "jobs": given.jobs,
+        "jobs": jobs,
         "seconds": sum(p["seconds"] for each in known.values() for p in each.values()),
         "promises": {
             name: {"sentence": sentence, "proofs": known.get(name, {})}
