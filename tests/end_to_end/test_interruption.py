@@ -44,7 +44,7 @@ def assert_same_outcome(one: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     ],

@@ -95,6 +95,7 @@ def test_train_refuses_encodings_of_another_tokenizer(trained) -> None:
     assert not (trained.folder / "runs" / "second").exists()
 
 
+@pytest.mark.slow
 def test_train_refuses_a_run_that_has_checkpoints(trained) -> None:
     before = (trained.folder / "runs/first/summary.toml").read_bytes()
     result = trained.run("train", "--toml", "config.toml", "--name", "first")
@@ -104,6 +105,7 @@ def test_train_refuses_a_run_that_has_checkpoints(trained) -> None:
     assert (trained.folder / "runs/first/summary.toml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_continuing_and_overwriting_exclude_each_other(trained) -> None:
     words = ("train", "--toml", "config.toml", "--name", "first")
     result = trained.run(*words, "--continue", "--overwrite")
@@ -135,6 +137,7 @@ def test_evaluate_repeats_the_validation_of_the_summary(trained) -> None:
     assert on_test["loss"] == kept["outcome"]["best_test_loss"]
 
 
+@pytest.mark.slow
 def test_evaluate_predicts_each_token_of_the_train_split_once(trained) -> None:
     printed = tomli.loads(trained.done("evaluate", "--split", "train"))["train"]
     (manifest,) = trained.folder.glob("encodings-*/manifest.json")
@@ -153,6 +156,7 @@ def test_evaluate_refuses_ids_of_another_tokenizer(trained) -> None:
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_warmup_that_never_ends_names_the_rate_that_is_reached(encoded) -> None:
     result = encoded.run(
         "train", "--toml", "config.toml", "--name", "short", "--train.max_steps", "4"
@@ -194,6 +198,7 @@ def test_summarize_is_json(trained) -> None:
     assert [run["name"] for run in runs] == ["first"]
 
 
+@pytest.mark.slow
 def test_equal_runs_have_equal_weights(trained) -> None:
     trained.done("train", "--toml", "config.toml", "--name", "second")
     paths = [
