@@ -5,8 +5,9 @@
 Each run is trained on one thread, its loss written down for each step, and its steps
 are then held against those before them as training does (``slangmod.training.course``),
 with the default window and with shorter ones, which are stricter. Then each loss is
-doubled in turn, to see which would have been noticed. A run that is there is gone on
-with, so that more STEPS (default 220; the demo takes 900) may be asked for later.
+doubled in turn, to see which would have been noticed. As many runs as there are cores
+go on at a time. A run that is there is gone on with, so that STEPS (default 900, all
+that the demo takes) may be raised later.
 """
 
 import csv
@@ -14,6 +15,8 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from slangmod.commands.demo import demo_settings, prepare
@@ -82,8 +85,10 @@ def main(steps: int) -> None:
         prepare(demo_settings(Resolved.of(Settings(workdir=str(WORK)), "benchmark")))
     found: dict[str, list[dict[str, object]]] = {str(window): [] for window in WINDOWS}
     lengths = []
-    for seed in SEEDS:
-        losses = losses_of(train(seed, steps))
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        runs = list(several.map(partial(train, steps=steps), SEEDS))
+    for run in runs:
+        losses = losses_of(run)
         lengths.append(len(losses))
         for window in WINDOWS:
             found[str(window)].append(held_against(losses, window))
@@ -111,4 +116,4 @@ def summed(rows: list[dict[str, object]]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 220)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 900)
