@@ -7,9 +7,9 @@ slangmod's loss and with the plain one, the cross-entropy of all logits at once,
 fresh process each. What counts is the highest resident memory of three steps above that
 between them, less the gradients: weights, gradients and moments are the model's own.
 
-Tokens: mini-batches are drawn from two corpora, one sixteen times the other, as slangmod
-reads them and from ids that are int64 in memory. What counts are bytes per token, and by
-how much resident memory grows with the corpus.
+Tokens: mini-batches are drawn from two corpora, one sixteen times the other, as
+slangmod reads them and from ids that are int64 in memory. What counts are bytes per
+token, and by how much resident memory grows with the corpus.
 """
 
 import argparse

@@ -10,9 +10,10 @@ of the turns: wall time, or with one thread CPU seconds, which other work on the
 disturbs less. Our own is all of ``slangmod train`` but checkpoints and evaluations.
 
 Others are: Hugging Face's Trainer as released, run as its documentation says; loops
-after nanoGPT and litgpt (training_rivals.py); a plain loop in PyTorch, to which the ones
+after nanoGPT and litgpt (training_rivals.py); a plain loop in PyTorch, to which those
 written after others are held: relative to it they must reach 95 % of what was measured
-for the originals. Needs what benchmarks/requirements.txt lists; what is missing is left out.
+for the originals. Needs what benchmarks/requirements.txt lists; what is missing is left
+out.
 """
 
 import importlib.util
