@@ -1,15 +1,21 @@
 """Training as slangmod does it, from encodings on disk to the rows of steps.csv."""
 
+from __future__ import annotations
+
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training_models import BATCH, DIM, HEADS, LAYERS, SEQ
 from training_rivals import LOG, RATE, STEPS, WARM_UP
-from training_turns import Turns
 
 from slangmod.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from slangmod.commands.session import Session
+    from slangmod.training.step import Objective
 
 VOCAB = 4096
 HERE = Path(__file__).parent
@@ -68,8 +74,19 @@ def prepare(settings: Settings) -> Path:
     return shard
 
 
-def slangmod(settings: Settings, turns: Turns) -> None:
-    """``slangmod train`` without its checkpoints and evaluations."""
+def as_it_is(_session: Session, objective: Objective) -> Objective:
+    return objective
+
+
+def slangmod(
+    settings: Settings,
+    turns: Callable[[float | None], None],
+    around: Callable[[Session, Objective], Objective] = as_it_is,
+) -> None:
+    """``slangmod train`` without its checkpoints and evaluations.
+
+    ``turns`` is called after each step; ``around`` may look at what trains, and how.
+    """
     import torch
 
     from slangmod.commands.recording import open_recording
@@ -104,7 +121,7 @@ def slangmod(settings: Settings, turns: Turns) -> None:
             ) as recording:
                 trainer = build_trainer(
                     session,
-                    objective,
+                    around(session, objective),
                     save=lambda _: None,
                     requested=lambda: False,
                     tell=all_of(recording, watch),
