@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 RELEASE_AFTER = 1 << 25
-"""Bytes read before the pages of the shards are handed back to the system."""
+"""Bytes mapped before the pages of the shards are handed back to the system."""
+AROUND = 1 << 16
+"""Bytes that the system maps around one that is read, if it has them in memory."""
 
 
 @dataclass
@@ -24,7 +26,7 @@ class MappedArray:
     dtype: DTypeLike
     parts: list[NDArray[np.generic]] = field(init=False, repr=False)
     ends: NDArray[np.int64] = field(init=False, repr=False)
-    _read: int = field(default=0, init=False, repr=False)
+    _mapped: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Map the files; empty ones hold nothing to map."""
@@ -46,13 +48,13 @@ class MappedArray:
             out[filled : filled + len(piece)] = piece
             filled += len(piece)
             part += 1
-        self._read += out.nbytes
-        if self._read > RELEASE_AFTER:
+        self._mapped += len(out) * np.dtype(self.dtype).itemsize + AROUND
+        if self._mapped > RELEASE_AFTER:
             self.release()
 
     def release(self) -> None:
         """Let go of the pages that have been read so far."""
-        self._read = 0
+        self._mapped = 0
         for part in self.parts:
             mapped = getattr(part, "_mmap", None)
             if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
