@@ -4,11 +4,11 @@
 
 (a) ``defaults.toml``, (b) ``fast.toml``, (c) ``gpt2.toml``: equal text, tokens, width
 and depth, and so equal parameters but for biases and positions. (b) and (c) get eight
-tries each on one seed, of which the lowest test loss is chosen, and two more seeds then.
-The last 111 540 characters are held out: the first half of them is the test split, which
-chooses, and the second half is predicted once, at the end. As many runs as there are
-cores go on at a time, one thread each; a run that is there is not repeated. Seconds are
-steps times the median time of a step, measured in turns when all runs are done.
+tries each on one seed, of which the lowest test loss is chosen, then two more seeds.
+The last 111 540 characters are held out: the first half of them is the test split,
+which chooses, and the second half is predicted once, at the end. As many runs as there
+are cores go on at a time, one thread each; a run that is there is not repeated. Seconds
+are steps times the median time of a step, measured in turns when all runs are done.
 """
 
 import csv

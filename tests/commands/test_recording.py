@@ -15,6 +15,7 @@ from slangmod.runs.tracking import Tracking
 from slangmod.training.events import EpochDone, StepDone
 
 STEP = StepDone(1, 1, 2, 640, 1.0, 1e-3, 0.1, 41000.0)
+WARNING = "WARNING"
 EVALUATION = EpochDone(1, 1, 640, 1.0, 1.0, 1e-3, 1.0, best=True)
 
 
@@ -41,20 +42,20 @@ def test_tables_samples_and_log_complain_of_a_full_disk_with_one_voice(
     def refuse(descriptor: int, content: bytes) -> int:
         raise OSError(28, os.strerror(28))
 
+    def rows(recording: Recording, count: int) -> list[str]:
+        """Write so many rows of each table, a second apart; -> warnings so far."""
+        for _ in range(count):
+            recording(STEP)
+            recording(EVALUATION)
+            recording.memory.add(MemoryUse(1, 2, 3, None))
+            recording.samples.add(Sample(1, 640, "a", "b"))
+        return [one.getMessage() for one in caplog.records if one.levelname == WARNING]
+
     with Recording(run, log, False, Tracking(run, [], 1)) as recording:
         monkeypatch.setattr("slangmod.files.os.write", refuse)
-        for _ in range(6):  # four complaints each, of a second each
-            recording(STEP)
-            recording(EVALUATION)
-            recording.memory.add(MemoryUse(1, 2, 3, None))
-            recording.samples.add(Sample(1, 640, "a", "b"))
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
-        for _ in range(10):
-            recording(STEP)
-            recording(EVALUATION)
-            recording.memory.add(MemoryUse(1, 2, 3, None))
-            recording.samples.add(Sample(1, 640, "a", "b"))
-        (_, second) = caplog.records
-        for name in ("epochs.csv", "memory.csv", "samples.jsonl"):
-            assert name in second.getMessage() + caplog.records[0].getMessage()
+        assert len(rows(recording, 6)) == 1
+        told = rows(recording, 10)
+        assert len(told) == 2
+        for name in ("steps.csv", "epochs.csv", "memory.csv", "samples.jsonl"):
+            assert name in " ".join(told)
         monkeypatch.undo()
