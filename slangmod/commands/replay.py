@@ -23,7 +23,7 @@ from slangmod.commands.session import (
     next_session,
     open_session,
 )
-from slangmod.commands.stepping import compile_again, next_step
+from slangmod.commands.stepping import compile_again, next_step, use_onednn
 from slangmod.data.shards import check_fresh
 from slangmod.errors import DataError, UserError
 from slangmod.runs.directory import RunDir
@@ -82,6 +82,7 @@ def replay(folder: RunDir, settings: Settings, step: int) -> dict[str, Any]:
     with reproducible(choices.deterministic, choices.threads):
         session = open_session(settings, encodings, device, read_counters(checkpoint))
         load_checkpoint(checkpoint, session.state)
+        use_onednn(session, choices.onednn)
         done = session.state.counters.step
         LOG.info("from %s, %d steps on", checkpoint.name, step - 1 - done)
         objective = compile_again(session) if choices.compiled else session.objective

@@ -50,6 +50,8 @@ class Choices:
     threads: Annotated[int, Field(ge=1, le=1024)]
     compiled: bool
     deterministic: bool
+    onednn: bool = False
+    """whether products in float32 are left to oneDNN"""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ def build_objective(
         with autocast(device, precision):
             hidden = model.hidden(inputs)
         dtype = DTYPES[precision]
-        return prediction_loss(hidden, model.predictor, targets, aim, dtype)
+        matrix = model.predictor
+        return prediction_loss(hidden, matrix, targets, aim, dtype, model.product)
 
     return objective
 

@@ -6,6 +6,9 @@ import torch
 
 from slangmod.commands.session import COMPILED_IN, Session
 from slangmod.errors import RunError
+from slangmod.model.products import onednn_product, plain_product
+from slangmod.model.transformer import Transformer
+from slangmod.runs.environment import cpu_name
 from slangmod.training.compiling import (
     PAYS_AFTER,
     compiled_or_eager,
@@ -13,6 +16,10 @@ from slangmod.training.compiling import (
 )
 from slangmod.training.feed import to_device
 from slangmod.training.step import Objective
+
+SLOW_HERE = "AMD"
+"""Of the names of processors on which the products of float32 that PyTorch chooses take
+twice as long as oneDNN's."""
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +42,32 @@ def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
     if seconds < PAYS_AFTER:
         LOG.info("not compiled: so short a training is over before that pays")
         return session.objective, False
+    use_onednn(session, faster_by_onednn(session))
     return compile_step(session)
+
+
+def faster_by_onednn(session: Session) -> bool:
+    """Whether products in float32 should be left to oneDNN here."""
+    return (
+        session.device.type == "cpu"
+        and session.stage.data.precision == "float32"
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and SLOW_HERE in cpu_name()
+    )
+
+
+def use_onednn(session: Session, wanted: bool) -> None:
+    """Leave products in float32 to oneDNN, or to whom PyTorch chooses."""
+    model = session.state.model
+    assert isinstance(model, Transformer)  # new_state has built it
+    model.set_product(onednn_product() if wanted else plain_product)
+
+
+def uses_onednn(session: Session) -> bool:
+    """Whether products in float32 are left to oneDNN."""
+    model = session.state.model
+    assert isinstance(model, Transformer)
+    return model.product is not plain_product
 
 
 def compile_step(session: Session) -> tuple[Objective, bool]:

@@ -24,7 +24,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import batches_of, whole_horizon
-from slangmod.commands.stepping import choose_step
+from slangmod.commands.stepping import choose_step, uses_onednn
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
@@ -132,7 +132,8 @@ def begin(
         session = open_session(settings, encodings, device, weights=weights)
         describe(session)
         objective, compiled = choose_step(session, settings.model.compile)
-        choices = Choices(str(device), threads, compiled, deterministic)
+        onednn = uses_onednn(session)
+        choices = Choices(str(device), threads, compiled, deterministic, onednn)
         done = session.state.counters
         with (
             room_for(folder, config),

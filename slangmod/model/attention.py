@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from slangmod.model.causal import causal_attention
 from slangmod.model.dropout import drop
 from slangmod.model.positions import Placement, rotate
+from slangmod.model.products import Linear
 
 Remember = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Takes keys and values of new tokens, returns those of all tokens so far."""
@@ -32,6 +34,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     """
     short = query.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_LIMIT
     if query.device.type == "cpu" and (dropout > 0 or short):
+        if query.shape == key.shape and not dropout:
+            return causal_attention(query, key, value)
         return explicit_attention(query, key, value, dropout)
     return fused_attention(query, key, value, dropout)
 
@@ -101,10 +105,10 @@ class Attention(nn.Module):
         self.n_kv_heads = n_kv_heads
         self.split = [n_heads, n_kv_heads, n_kv_heads]
         self.dropout = dropout
-        self.qkv = nn.Linear(dim, sum(self.split) * self.head, bias=bias)
+        self.qkv = Linear(dim, sum(self.split) * self.head, bias=bias)
         self.query_norm = query_norm
         self.key_norm = key_norm
-        self.output = nn.Linear(dim, dim, bias=bias)
+        self.output = Linear(dim, dim, bias=bias)
 
     def forward(self, x: Tensor, place: Placement, remember: Remember | None) -> Tensor:
         """``remember`` is None in training: all there is to see is in ``x``."""

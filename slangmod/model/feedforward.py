@@ -16,6 +16,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from slangmod.model.products import Linear
+
 Function = Callable[[Tensor], Tensor]
 
 
@@ -64,8 +66,8 @@ def vanilla(
 ) -> FeedForward:
     """Up, activation, down."""
     hidden = max(1, round(factor * dim))
-    up = nn.Linear(dim, hidden, bias=bias)
-    return FeedForward(up, activation, nn.Linear(hidden, dim, bias=bias), identity)
+    up = Linear(dim, hidden, bias=bias)
+    return FeedForward(up, activation, Linear(hidden, dim, bias=bias), identity)
 
 
 def glu(
@@ -73,8 +75,8 @@ def glu(
 ) -> FeedForward:
     """Up, one half gates the other, down."""
     half = max(1, round(factor * dim / 2))
-    up = nn.Linear(dim, 2 * half, bias=bias)
-    return FeedForward(up, Gated(gate), nn.Linear(half, dim, bias=bias), identity)
+    up = Linear(dim, 2 * half, bias=bias)
+    return FeedForward(up, Gated(gate), Linear(half, dim, bias=bias), identity)
 
 
 def grn(
@@ -82,8 +84,8 @@ def grn(
 ) -> FeedForward:
     """Up, activation, down to twice the width, one half gates the other."""
     hidden = max(1, round(factor * dim))
-    up = nn.Linear(dim, hidden, bias=bias)
-    down = nn.Linear(hidden, 2 * dim, bias=bias)
+    up = Linear(dim, hidden, bias=bias)
+    down = Linear(hidden, 2 * dim, bias=bias)
     return FeedForward(up, activation, down, Gated(gate))
 
 

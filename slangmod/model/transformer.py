@@ -11,6 +11,7 @@ from slangmod.model.cache import Cache
 from slangmod.model.dropout import Dropout
 from slangmod.model.feedforward import FeedForward
 from slangmod.model.positions import Placement, Positions
+from slangmod.model.products import Linear, Product, plain_product
 
 
 class Layer(nn.Module):
@@ -83,6 +84,7 @@ class Transformer(nn.Module):
         self.softcap = softcap
         self.context = context
         self.config = config
+        self.product: Product = plain_product
 
     def forward(self, ids: Tensor) -> Tensor:
         """[batch, seq] int64 -> [batch, seq, vocab]; seq is at most ``context``."""
@@ -127,6 +129,13 @@ class Transformer(nn.Module):
                 module.share = share
             elif isinstance(module, Attention):
                 module.dropout = share
+
+    def set_product(self, product: Product) -> None:
+        """Compute the products of all linear maps in float32 by ``product``."""
+        self.product = product
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.product = product
 
     def new_cache(self, batch: int, capacity: int) -> Cache:
         """Room for ``capacity`` tokens of each of ``batch`` sequences."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from slangmod.data.dataset import IGNORE
+from slangmod.model.products import Product, plain_product
 
 HELD: Final = {"cpu": 1 << 22, "cuda": 1 << 27}
 """Logits that are held at a time, by kind of device: 16 MiB and 512 MiB of float32."""
@@ -97,6 +98,7 @@ class _ChunkedLoss(torch.autograd.Function):
         dtype: torch.dtype,
         aim: Aim,
         graded: bool,
+        product: Product,
     ) -> Tensor:
         total = torch.zeros((), device=hidden.device)
         d_matrix = torch.zeros_like(matrix) if graded else None
@@ -105,15 +107,15 @@ class _ChunkedLoss(torch.autograd.Function):
         for part, targets_here in chunks(hidden, targets, len(matrix)):
             rows, known = part.to(dtype), targets_here != IGNORE
             place = targets_here.clamp_min(0).unsqueeze(1)
-            raw = (rows @ low.t()).float()
+            raw = product(rows, low).float()
             logits = aim.logits(raw)
             log_z = logits.logsumexp(1)
             total = total + aim.losses(logits, log_z, place).where(known, 0.0).sum()
             if d_matrix is not None:
                 slope = aim.slope(raw, logits, log_z, place)
                 slope = slope.where(known.unsqueeze(1), 0.0).to(dtype)
-                d_hidden.append((slope @ low).to(hidden.dtype))
-                d_matrix += slope.t() @ rows
+                d_hidden.append(product(slope, low.t()).to(hidden.dtype))
+                d_matrix += product(slope.t(), rows.t())
         if d_matrix is not None:
             ctx.save_for_backward(torch.cat(d_hidden).view_as(hidden), d_matrix)
         return total
@@ -122,7 +124,7 @@ class _ChunkedLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_matrix = ctx.saved_tensors
-        return d_hidden.mul_(scale), d_matrix.mul_(scale), None, None, None, None
+        return d_hidden.mul_(scale), d_matrix.mul_(scale), *[None] * 5
 
 
 def prediction_loss(
@@ -131,16 +133,19 @@ def prediction_loss(
     targets: Tensor,
     aim: Aim,
     dtype: torch.dtype = torch.float32,
+    product: Product = plain_product,
 ) -> Tensor:
     """Sum of the losses of predicting ``targets``, in nats, float32.
 
     hidden [batch, seq, dim]; matrix [vocab, dim]; targets [batch, seq], IGNORE where
-    there is nothing to predict. Products are of ``dtype``, sums over the vocabulary
-    and over rows of float32. Can be differentiated once.
+    there is nothing to predict. Products are of ``dtype``, by ``product`` where that is
+    float32; sums over the vocabulary and over rows of float32. Can be differentiated
+    once.
     """
+    product = product if dtype == torch.float32 else plain_product
     # Within the function itself gradients always look switched off.
     graded = torch.is_grad_enabled() and (hidden.requires_grad or matrix.requires_grad)
     total: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
-        hidden, matrix, targets, dtype, aim, graded
+        hidden, matrix, targets, dtype, aim, graded, product
     )
     return total

@@ -7,6 +7,7 @@ from slangmod.model import attention as module
 from slangmod.model import build_model
 from slangmod.model.attention import attend, explicit_attention, fused_attention
 
+LIMIT = module.EXPLICIT_LIMIT
 KERNELS = [fused_attention, explicit_attention]
 
 
@@ -68,23 +69,25 @@ def test_grouped_model_equals_one_with_repeated_weights(tiny: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "seen", "dropout", "explicit"),
+    ("dtype", "new", "seen", "dropout", "kernel"),
     [
-        (torch.bfloat16, 8, 0.0, True),
-        (torch.bfloat16, module.EXPLICIT_LIMIT, 0.0, True),
-        (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.0, False),
-        (torch.bfloat16, module.EXPLICIT_LIMIT + 1, 0.1, True),
-        (torch.float32, 8, 0.0, False),
-        (torch.float32, 8, 0.1, True),
+        (torch.bfloat16, 8, 8, 0.0, "causal_attention"),
+        (torch.bfloat16, 3, 8, 0.0, "explicit_attention"),
+        (torch.bfloat16, LIMIT, LIMIT, 0.0, "causal_attention"),
+        (torch.bfloat16, LIMIT + 1, LIMIT + 1, 0.0, "fused_attention"),
+        (torch.bfloat16, LIMIT + 1, LIMIT + 1, 0.1, "explicit_attention"),
+        (torch.float32, 8, 8, 0.0, "fused_attention"),
+        (torch.float32, 8, 8, 0.1, "explicit_attention"),
     ],
 )
 def test_the_faster_kernel_is_chosen(
-    monkeypatch: Any, dtype: Any, seen: int, dropout: float, explicit: bool
+    monkeypatch: Any, dtype: Any, new: int, seen: int, dropout: float, kernel: str
 ) -> None:
-    for name in ("explicit_attention", "fused_attention"):
+    for name in ("causal_attention", "explicit_attention", "fused_attention"):
         monkeypatch.setattr(module, name, lambda *_, name=name: name)
-    x = torch.zeros(1, 1, seen, 2, dtype=dtype)
-    assert attend(x, x, x, dropout).startswith("explicit") == explicit
+    query = torch.zeros(1, 1, new, 2, dtype=dtype)
+    key = torch.zeros(1, 1, seen, 2, dtype=dtype)
+    assert attend(query, key, key, dropout) == kernel
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
