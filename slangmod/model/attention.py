@@ -34,7 +34,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     """
     short = query.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_LIMIT
     if query.device.type == "cpu" and (dropout > 0 or short):
-        if query.shape == key.shape and not dropout:
+        # Uncompiled its loops are operations of their own, and take longer.
+        whole = query.shape == key.shape and not dropout
+        if whole and torch.compiler.is_compiling():
             return causal_attention(query, key, value)
         return explicit_attention(query, key, value, dropout)
     return fused_attention(query, key, value, dropout)
