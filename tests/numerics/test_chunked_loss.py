@@ -118,3 +118,21 @@ def test_what_is_not_finite_stays_so(value: float) -> None:
         hidden[1, 4] = value
     loss = prediction_loss(hidden, matrix, targets, Aim())
     assert not loss.isfinite()
+
+
+def test_products_of_float32_alone_are_those_given(small_chunks) -> None:
+    hidden, matrix, targets = example()
+    shapes = []
+
+    def product(a: Tensor, b: Tensor) -> Tensor:
+        shapes.append((*a.shape, len(b)))
+        return a @ b.t()
+
+    low = torch.bfloat16
+    prediction_loss(hidden, matrix, targets, Aim(), low, product).backward()
+    assert shapes == []
+    loss = prediction_loss(hidden, matrix, targets, Aim(), torch.float32, product)
+    assert torch.equal(loss, prediction_loss(hidden, matrix, targets, Aim()))
+    first = [(64, DIM, VOCAB), (64, VOCAB, DIM), (VOCAB, 64, DIM)]
+    assert shapes[:3] == first
+    assert len(shapes) == 15
