@@ -49,7 +49,9 @@ def onednn_product() -> Product:
 class Linear(nn.Linear):
     """``nn.Linear`` whose products in float32 are those of ``product``."""
 
-    product: Product = staticmethod(plain_product)
+    def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
+        super().__init__(inputs, outputs, bias=bias)
+        self.product: Product = plain_product
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., in] -> [.., out]."""

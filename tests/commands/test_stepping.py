@@ -11,8 +11,9 @@ from slangmod.commands import stepping
 from slangmod.commands.session import Choices, choices_of
 from slangmod.commands.stepping import (
     choose_step,
+    chosen,
     faster_by_onednn,
-    use_onednn,
+    step_again,
     uses_onednn,
 )
 from slangmod.data.dataset import Batch
@@ -70,13 +71,14 @@ def test_what_is_compiled_computes_them_so_and_what_is_not_as_ever(
 @onednn
 def test_a_run_that_goes_on_uses_what_it_began_with(tiny: Any) -> None:
     resumed = session(tiny)
-    use_onednn(resumed, True)
-    assert uses_onednn(resumed)
-    use_onednn(resumed, False)
-    assert not uses_onednn(resumed)
+    for onednn in (True, False):
+        choices = Choices("cpu", 1, False, deterministic=True, onednn=onednn)
+        assert step_again(resumed, choices) is resumed.objective
+        assert uses_onednn(resumed) == onednn
+        assert ("float32_products" in chosen(choices)) == onednn
 
 
 def test_a_run_from_before_there_was_a_choice_goes_on_without() -> None:
-    chosen = asdict(Choices("cpu", 1, compiled=True, deterministic=True))
-    del chosen["onednn"]
-    assert not choices_of({"choices": chosen}).onednn
+    choices = asdict(Choices("cpu", 1, compiled=True, deterministic=True))
+    del choices["onednn"]
+    assert not choices_of({"choices": choices}).onednn
