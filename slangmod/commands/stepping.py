@@ -25,9 +25,11 @@ twice as long as oneDNN's."""
 LOG = logging.getLogger(__name__)
 
 
-def chosen(choices: Choices) -> dict[str, bool | int]:
+def chosen(choices: Choices) -> dict[str, bool | int | str]:
     """What summary.toml says of how a run computes."""
-    rows = {} if choices.rows is None else {"rows_at_once": choices.rows}
+    rows: dict[str, int] = (
+        {} if choices.rows is None else {"rows_at_once": choices.rows}
+    )
     onednn = {"float32_products": "oneDNN"} if choices.onednn else {}
     return {
         "compiled": choices.compiled,
