@@ -3,7 +3,7 @@
     python benchmarks/checkpointing.py
 
 Each way in processes of its own, in turns, ROUNDS times: STEPS optimizer steps on
-random tokens after two that warm up. Memory is the peak that is resident, less that of a
+random tokens after two that warm up. Memory is the resident peak, less that of a
 process without a model, and less weights and moments; beside it stands what ``slangmod
 plan`` would foresee for activations. Time is the median step; medians and best of all
 rounds.

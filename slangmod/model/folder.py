@@ -114,10 +114,10 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         Settings(model=section, data=Data(seq_len=1), plugins=plugins)
     ):
         raise DataError(f"{path}: {clash.keys[0]}: {clash.reason}")
-    if section.n_layers != len(layers_of(section)):
+    layers = len(layers_of(section))
+    if section.n_layers != layers:
         raise DataError(
-            f"{path}: model.n_layers = {section.n_layers}, but model.layer has "
-            f"{len(layers_of(section))}"
+            f"{path}: model.n_layers = {section.n_layers}, but model.layer has {layers}"
         )
     if type(vocab) is not int or vocab < 1:
         raise DataError(f"{path}: vocab = {vocab!r}: must be a positive integer")

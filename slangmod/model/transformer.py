@@ -114,7 +114,7 @@ class Transformer(nn.Module):
         """[batch, seq] -> [batch, seq, dim], ready for ``head``.
 
         ``recompute``: of each layer only what it reads is kept for the way back, and
-        all else computed again (Chen et al. 2016), to the same bits, dropout included.
+        all else computed again (Chen et al. 2016), with the same dropout.
         Raises UserError if that would reach beyond ``context``.
         """
         start = 0 if cache is None else cache.length

@@ -33,9 +33,10 @@ def test_a_run_with_all_of_them_trains_resumes_and_writes(encoded) -> None:
     config = ("--toml", "all.toml")
     encoded.done("train", *config, "--name", "whole")
     encoded.done("train", *config, "--name", "two", "--train.max_epochs", "1")
-    resumed = ("--train.max_epochs", "3")
     kept = ("--train.activation_checkpointing", "false")
-    encoded.done("resume", "--name", "two", *resumed)
+    allowed = ("--allow-change", "train.activation_checkpointing")
+    more = ("--train.max_epochs", "3", *kept, *allowed)
+    encoded.done("resume", "--name", "two", *more)
     encoded.done("train", *config, "--name", "kept", *kept)
     whole = encoded.folder / "runs" / "whole"
     for other in ("two", "kept"):
