@@ -4,8 +4,8 @@
 
 A forward and a backward pass of attention alone, with and without dropout, and of a
 whole model with dropout, by length of row and precision, in turns. CPU time on one
-thread, which other work on the machine disturbs less than wall time; medians and the best
-of ROUNDS rounds.
+thread, which other work on the machine disturbs less than wall time; medians and the
+best of ROUNDS rounds.
 """
 
 import json
