@@ -50,6 +50,8 @@ class Choices:
     threads: Annotated[int, Field(ge=1, le=1024)]
     compiled: bool
     deterministic: bool
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """computed at a time; None: those of a mini-batch"""
 
 
 @dataclass(frozen=True)
@@ -212,8 +214,7 @@ def build_objective(
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with autocast(device, precision):
             hidden = model.hidden(inputs, recompute=train.activation_checkpointing)
-        dtype = DTYPES[precision]
-        return prediction_loss(hidden, model.predictor, targets, aim, dtype)
+        return prediction_loss(hidden, model.predictor, targets, aim, DTYPES[precision])
 
     return objective
 
@@ -226,6 +227,7 @@ def build_trainer(
     requested: Callable[[], bool],
     tell: Callback,
     save_again: Callable[[], bool] = never,
+    rows: int | None = None,
 ) -> Trainer:
     """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe.
 
@@ -252,6 +254,7 @@ def build_trainer(
         planned=session.planned_batches(),
         rules=rules_of(settings),
         device=session.device,
+        rows=rows,
     )
 
 
