@@ -1,0 +1,163 @@
+"""One token further: what a model does while it writes, and nothing besides.
+
+The work on a single token is so small that calling for it takes as long as doing it.
+So whatever is the same for every token is found out once, a layer takes few operations,
+and what a half layer adds to the residual stream is added by its last product. The
+logits are those of ``Transformer.step``, but for rounding.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from slangmod.model.attention import Attention
+from slangmod.model.cache import Cache
+from slangmod.model.feedforward import FeedForward, Function, identity
+from slangmod.model.positions import Placement
+from slangmod.model.transformer import Layer, Transformer
+
+
+class Place(NamedTuple):
+    """Where the new token stands."""
+
+    index: int
+    """how many tokens are before it in the cache"""
+    at_attention: Tensor | None
+    """[1, dim], added to what each attention reads"""
+    turns: dict[int, tuple[Tensor, Tensor]]
+    """by width of a head: cosines and signed sines, [head] each; {} without rotation"""
+
+
+Half = Callable[[Tensor, Tensor, Place], Tensor]
+"""residual stream [batch, dim], what the half layer reads -> their sum, [batch, dim]"""
+
+
+class Decoder:
+    """Reads one new token of each sequence after those in ``cache``.
+
+    For models in evaluation mode. It keeps the tensors of the model's weights, so it
+    is to be made anew where these are replaced; values may change.
+    """
+
+    def __init__(self, model: Transformer, cache: Cache) -> None:
+        self.model = model
+        self.cache = cache
+        self.norm = identity if model.norm is None else model.norm.forward
+        self.layers = []
+        for index, layer in enumerate(model.layers):
+            assert isinstance(layer, Layer)
+            self.layers.append(layer_decoder(layer, cache, index))
+
+    def read(self, ids: Tensor) -> Tensor:
+        """[batch] int64 -> logits [batch, vocab], of what follows each sequence.
+
+        The cache then holds the token too, and must have had room for it.
+        """
+        model, start = self.model, self.cache.length
+        placement = model.positions(start, start + 1)
+        x = functional.embedding(ids, model.embedding.weight)
+        x = x * model.positions.embedding_scale
+        if placement.at_input is not None:
+            x = x + placement.at_input
+        place = Place(start, placement.at_attention, turns_of(placement))
+        for layer in self.layers:
+            x = layer(x, place)
+        self.cache.length = start + 1
+        return model.head(self.norm(x))
+
+
+def turns_of(placement: Placement) -> dict[int, tuple[Tensor, Tensor]]:
+    """Tables by which whole heads are turned in two products."""
+    return {
+        head: (
+            torch.cat((cosines, cosines), dim=-1).view(head),
+            torch.cat((-sines, sines), dim=-1).view(head),
+        )
+        for head, (cosines, sines) in (placement.rotation or {}).items()
+    }
+
+
+def layer_decoder(
+    layer: Layer, cache: Cache, index: int
+) -> Callable[[Tensor, Place], Tensor]:
+    """``layer.forward`` for one token: [batch, dim] -> [batch, dim]."""
+    attend = attention_decoder(layer.attention, cache, index)
+    think = feedforward_decoder(layer.feedforward)
+    first, second = layer.attention_norm.forward, layer.feedforward_norm.forward
+
+    def before(x: Tensor, place: Place) -> Tensor:
+        x = attend(x, first(x), place)
+        return think(x, second(x), place)
+
+    def after(x: Tensor, place: Place) -> Tensor:
+        x = first(attend(x, x, place))
+        return second(think(x, x, place))
+
+    return before if layer.norm_first else after
+
+
+def attention_decoder(attention: Attention, cache: Cache, index: int) -> Half:
+    """``attention.forward`` for one token, added to the residual stream."""
+    project, add = projection(attention.qkv), addition(attention.output)
+    heads, kv_heads, _ = attention.split
+    head, keyed, dim = attention.head, heads + kv_heads, heads * attention.head
+    norms = attention.query_norm, attention.key_norm
+
+    def half(residual: Tensor, x: Tensor, place: Place) -> Tensor:
+        if place.at_attention is not None:
+            x = x + place.at_attention
+        new = project(x).view(-1, keyed + kv_heads, head)
+        turned = new[:, :keyed]
+        if norms[0] is not None and norms[1] is not None:
+            query, key = turned.float().split((heads, kv_heads), dim=1)
+            turned = torch.cat((norms[0].forward(query), norms[1].forward(key)), dim=1)
+        if place.turns:
+            turned, (cosines, sines) = turned.float(), place.turns[head]
+            turned = turned * cosines + turned.roll(head // 2, -1) * sines
+        turned = turned.to(new.dtype)
+        keys, values = cache.keys[index], cache.values[index]
+        keys.select(2, place.index).copy_(turned[:, heads:])
+        values.select(2, place.index).copy_(new[:, keyed:])
+        mixed = functional.scaled_dot_product_attention(
+            turned[:, :heads, None],
+            keys[:, :, : place.index + 1],
+            values[:, :, : place.index + 1],
+            enable_gqa=heads != kv_heads,
+        )
+        return add(residual, mixed.reshape(-1, dim))
+
+    return half
+
+
+def feedforward_decoder(feedforward: FeedForward) -> Half:
+    """``feedforward.forward`` for one token, added to the residual stream."""
+    project, between = projection(feedforward.up), feedforward.between
+    after, down = feedforward.after, projection(feedforward.down)
+    add = addition(feedforward.down)
+
+    def straight(residual: Tensor, x: Tensor, _place: Place) -> Tensor:
+        return add(residual, between(project(x)))
+
+    def gated(residual: Tensor, x: Tensor, _place: Place) -> Tensor:
+        return residual + after(down(between(project(x))))
+
+    return straight if after is identity else gated
+
+
+def projection(linear: nn.Linear) -> Function:
+    """[batch, in] -> [batch, out]."""
+    matrix, bias = linear.weight.t(), linear.bias
+    if bias is None:
+        return lambda x: torch.mm(x, matrix)
+    return lambda x: torch.addmm(bias, x, matrix)
+
+
+def addition(linear: nn.Linear) -> Callable[[Tensor, Tensor], Tensor]:
+    """[batch, out], [batch, in] -> the first plus the projection of the second."""
+    matrix, bias = linear.weight.t(), linear.bias
+    if bias is None:
+        return lambda residual, x: torch.addmm(residual, x, matrix)
+    return lambda residual, x: torch.addmm(residual + bias, x, matrix)
