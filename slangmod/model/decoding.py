@@ -46,6 +46,7 @@ class Decoder:
         self.model = model
         self.cache = cache
         self.norm = identity if model.norm is None else model.norm.forward
+        self.predict = product(model.predictor)
         self.layers = []
         for index, layer in enumerate(model.layers):
             assert isinstance(layer, Layer)
@@ -66,7 +67,7 @@ class Decoder:
         for layer in self.layers:
             x = layer(x, place)
         self.cache.length = start + 1
-        return model.head(self.norm(x))
+        return model.capped(self.predict(self.norm(x)))
 
 
 def turns_of(placement: Placement) -> dict[int, tuple[Tensor, Tensor]]:
@@ -149,15 +150,41 @@ def feedforward_decoder(feedforward: FeedForward) -> Half:
 
 def projection(linear: nn.Linear) -> Function:
     """[batch, in] -> [batch, out]."""
-    matrix, bias = linear.weight.t(), linear.bias
-    if bias is None:
-        return lambda x: torch.mm(x, matrix)
-    return lambda x: torch.addmm(bias, x, matrix)
+    multiply, bias = product(linear.weight), linear.bias
+    return multiply if bias is None else lambda x: multiply(x) + bias
 
 
 def addition(linear: nn.Linear) -> Callable[[Tensor, Tensor], Tensor]:
     """[batch, out], [batch, in] -> the first plus the projection of the second."""
-    matrix, bias = linear.weight.t(), linear.bias
+    multiply, bias = product(linear.weight), linear.bias
     if bias is None:
-        return lambda residual, x: torch.addmm(residual, x, matrix)
-    return lambda residual, x: torch.addmm(residual + bias, x, matrix)
+        return lambda residual, x: residual + multiply(x)
+    return lambda residual, x: residual + multiply(x) + bias
+
+
+def product(weight: Tensor) -> Function:
+    """x [batch, in] -> x @ weight.T [batch, out], for weight [out, in].
+
+    A single row is taken as the sum of a bag: of all rows of weight.T, each as often as
+    x says. That goes through memory once, in order, and as fast as memory is, where
+    products of matrices take twice as long; it needs a weight stored by columns.
+    """
+    matrix = weight.t()
+    fast = weight.device.type == "cpu" and weight.dtype == torch.float32
+    if not (fast and matrix.is_contiguous() and has_bags()):
+        return lambda x: torch.mm(x, matrix)
+    rows, begin = torch.arange(len(matrix)), torch.zeros(1, dtype=torch.int64)
+
+    def multiply(x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return torch.mm(x, matrix)
+        return torch.embedding_bag(matrix, rows, begin, per_sample_weights=x.view(-1))[
+            0
+        ]
+
+    return multiply
+
+
+def has_bags() -> bool:
+    """Whether torch has FBGEMM here, which adds up bags at the speed of memory."""
+    return "fbgemm" in torch.backends.quantized.supported_engines
