@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from slangmod.model.attention import Attention
+from slangmod.model.empty import embedding, give_memory
 from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES, Function
 from slangmod.model.functions import functions_of
 from slangmod.model.norms import NORMS
@@ -30,7 +31,7 @@ def build_model(settings: Settings, vocab: int) -> Transformer:
 def assemble(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transformer:
     """The model on the CPU with its tables of positions; its weights are not set."""
     model = skeleton(section, vocab, allow)
-    model.to_empty(device="cpu")
+    give_memory(model)
     model.positions.fill()
     return model
 
@@ -48,7 +49,7 @@ def skeleton(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transform
     functions = functions_of(section, allow)
     with torch.device("meta"):
         return Transformer(
-            nn.Embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
+            embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
             POSITIONS[section.positions](section.context, dim, heads),
             [layer(one, functions) for one in layers],
             norm(dim, section.norm_bias) if section.norm_first else None,
