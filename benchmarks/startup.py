@@ -92,7 +92,8 @@ def main() -> None:
         "--help": [*slangmod, "--help"],
         "--version": [*slangmod, "--version"],
         "config show": [*slangmod, "config", "show"],
-        "import torch": ["-c", "import torch"],
+        # Training ends as abruptly here, so that neither is charged for tidying up.
+        "import torch": ["-c", "import os, torch; os._exit(0)"],
         "train": [str(Path(__file__).resolve()), TRAIN],
     }
     busy: dict[str, list[float]] = {name: [] for name in commands}

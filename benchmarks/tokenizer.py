@@ -39,7 +39,7 @@ def texts() -> dict[str, str]:
     folders = sysconfig.get_paths()
     library, packages = Path(folders["stdlib"]), Path(folders["purelib"])
     own = [p for p in sorted(library.rglob("*.py")) if "site-packages" not in p.parts]
-    found = {
+    return {
         "sources of Python": joined(p.read_text("utf-8", "replace") for p in own),
         "docstrings of packages": joined(
             text
@@ -47,10 +47,6 @@ def texts() -> dict[str, str]:
             for text in docstrings(path)
         ),
     }
-    shakespeare = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
-    if shakespeare.is_file():
-        found["tinyshakespeare"] = shakespeare.read_text("utf-8")
-    return found
 
 
 def joined(parts: Iterator[str]) -> str:

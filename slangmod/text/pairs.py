@@ -153,7 +153,10 @@ def grouped(
         return
     order = np.argsort(pairs, kind="stable")
     pairs, places = pairs[order], places[order]
-    begins = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))
+    first = np.empty(len(pairs), bool)
+    first[0] = True
+    np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
+    begins = first.nonzero()[0]
     sums = np.add.reduceat(often[order], begins).tolist()
     ends = [*begins.tolist()[1:], len(pairs)]
     begin = 0

@@ -18,7 +18,7 @@ WORDS: Final = 1 << 23
 
 
 def count_words(texts: Iterable[str], pattern: str) -> Counter[bytes]:
-    """How often each word occurs, as its bytes, in the order in which they are met.
+    """How often each word occurs, as its bytes.
 
     Words are what ``pattern``, one of ours, splits texts into.
     """
@@ -43,10 +43,14 @@ def add_words(
     library: Any,
 ) -> None:
     """Add the words of segments that were ``counted`` to ``words``."""
+    plain: dict[str, int] = {}
+    known = plain.get
     for segment, count in counted.items():
         if segment.isascii():
             for word in ours(segment):
-                words[word.encode()] += count
+                plain[word] = known(word, 0) + count
         else:
             for letters, _ in library.pre_tokenize_str(segment):
                 words[unspelled(letters) or b""] += count
+    for word, count in plain.items():
+        words[word.encode()] += count

@@ -19,7 +19,6 @@ def by_the_library(texts, pattern):
 def test_words_are_counted_over_all_texts():
     counts = count_words(["a fox, a", " fox"], PATTERN)
     assert counts == {b"a": 1, b" fox": 2, b",": 1, b" a": 1}
-    assert list(counts) == [b"a", b" fox", b",", b" a"]
 
 
 @pytest.mark.parametrize("pattern", [PATTERN, HASH_APART])
