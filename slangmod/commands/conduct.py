@@ -28,7 +28,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_line, stage_tables
-from slangmod.commands.stepping import next_step
+from slangmod.commands.stepping import chosen, next_step
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
@@ -90,7 +90,11 @@ class Conductor:
     def insist(self) -> Insistence:
         """Writes the end of the run, however long the disk refuses, within reason."""
         stop = self.session.settings.checkpoint.on_error == "stop"
-        return Insistence(self.run, lambda: stop or self.requested())
+        return Insistence(
+            self.run,
+            lambda: stop or self.requested(),
+            self.recording.complaints,
+        )
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.
@@ -144,6 +148,7 @@ class Conductor:
                 objective,
                 save=self.save,
                 save_again=self.saver.due_again,
+                rows=self.choices.rows,
                 requested=self.requested,
                 tell=all_of(*watching, *self.witnesses(session)),
             )
@@ -169,7 +174,7 @@ class Conductor:
                 if isinstance(ended, Spike)
                 else next_session(session)
             )
-            objective = next_step(session, after, objective)
+            objective = next_step(session, after, objective, self.choices.rows)
         self.signals.arm()
         return after, objective
 
@@ -269,8 +274,7 @@ class Conductor:
             {"reason": None, "why": None, **known, **outcome},
             asdict(score) if score else {},
             environment(self.choices.device, self.choices.threads)
-            | {"compiled": self.choices.compiled}
-            | {"deterministic": self.choices.deterministic},
+            | chosen(self.choices),
             {
                 "seconds": counters.seconds,
                 "tokens": counters.tokens,

@@ -58,6 +58,8 @@ class Trainer:
     save_again: Callable[[], bool] = never
     """whether a checkpoint that could not be written should be tried again"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    rows: int | None = None
+    """computed at a time; None: those of a mini-batch"""
 
     def fit(
         self, state: TrainState, train: TokenDataset, test: TokenDataset
@@ -135,6 +137,7 @@ class Trainer:
             batches,
             self.device,
             lambda place: self.seed_chance(begin + place),
+            self.rows,
         )
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
         return StepResult(losses, tokens, norm)
