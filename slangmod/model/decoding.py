@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slangmod.model.attention import Attention
+from slangmod.model.attention import Attention, attend
 from slangmod.model.cache import Cache
 from slangmod.model.feedforward import FeedForward, Function, identity
 from slangmod.model.positions import Placement
+from slangmod.model.sight import Sight, sights_of
 from slangmod.model.transformer import Layer, Transformer
 
 
@@ -26,9 +27,11 @@ class Place(NamedTuple):
     index: int
     """how many tokens are before it in the cache"""
     at_attention: Tensor | None
-    """[1, dim], added to what each attention reads"""
+    """[1 or batch, dim], added to what each attention reads"""
     turns: dict[int, tuple[Tensor, Tensor]]
     """by width of a head: cosines and signed sines, [head] each; {} without rotation"""
+    sights: dict[int | None, Sight]
+    """what it looks at, by window"""
 
 
 Half = Callable[[Tensor, Tensor, Place], Tensor]
@@ -47,10 +50,11 @@ class Decoder:
         self.cache = cache
         self.norm = identity if model.norm is None else model.norm.forward
         self.predict = product(model.predictor)
-        self.layers = []
-        for index, layer in enumerate(model.layers):
-            assert isinstance(layer, Layer)
-            self.layers.append(layer_decoder(layer, cache, index))
+        layers = list(model.each_layer())
+        self.windows = {layer.attention.window for layer in layers}
+        self.layers = [
+            layer_decoder(layer, cache, index) for index, layer in enumerate(layers)
+        ]
 
     def read(self, ids: Tensor) -> Tensor:
         """[batch] int64 -> logits [batch, vocab], of what follows each sequence.
@@ -58,16 +62,27 @@ class Decoder:
         The cache then holds the token too, and must have had room for it.
         """
         model, start = self.model, self.cache.length
-        placement = model.positions(start, start + 1)
+        begins = model.begins(ids[:, None], start, self.cache)
+        placement = model.positions(start, start + 1, begins)
         x = functional.embedding(ids, model.embedding.weight)
         x = x * model.positions.embedding_scale
         if placement.at_input is not None:
-            x = x + placement.at_input
-        place = Place(start, placement.at_attention, turns_of(placement))
+            x = x + alone(placement.at_input)
+        place = Place(
+            start,
+            None if placement.at_attention is None else alone(placement.at_attention),
+            turns_of(placement),
+            sights_of(self.windows, begins, 1, start + 1, x.device),
+        )
         for layer in self.layers:
             x = layer(x, place)
         self.cache.length = start + 1
         return model.capped(self.predict(self.norm(x)))
+
+
+def alone(x: Tensor) -> Tensor:
+    """[1, dim] as it is, [batch, 1, dim] -> [batch, dim]."""
+    return x if x.ndim == 2 else x[:, 0]
 
 
 def turns_of(placement: Placement) -> dict[int, tuple[Tensor, Tensor]]:
@@ -122,12 +137,10 @@ def attention_decoder(attention: Attention, cache: Cache, index: int) -> Half:
         keys, values = cache.keys[index], cache.values[index]
         keys.select(2, place.index).copy_(turned[:, heads:])
         values.select(2, place.index).copy_(new[:, keyed:])
-        mixed = functional.scaled_dot_product_attention(
-            turned[:, :heads, None],
-            keys[:, :, : place.index + 1],
-            values[:, :, : place.index + 1],
-            enable_gqa=heads != kv_heads,
-        )
+        stop = place.index + 1
+        query = turned[:, :heads, None]
+        sight = place.sights[attention.window]
+        mixed = attend(query, keys[:, :, :stop], values[:, :, :stop], 0.0, sight)
         return add(residual, mixed.reshape(-1, dim))
 
     return half

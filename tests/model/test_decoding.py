@@ -23,6 +23,9 @@ SHAPES: list[dict[str, Any]] = [
     *({"feedforward": {"activation": kind}} for kind in ACTIVATIONS),
     *({"feedforward": {"flavor": "glu", "gate": kind}} for kind in GATES),
     {"n_kv_heads": 2},
+    {"attention_window": 4},
+    {"attention_window": 1, "n_kv_heads": 2},
+    {"layer": ({"attention_window": 3}, {})},
     {"n_kv_heads": 1, "positions": "rotary"},
     {"attn_bias": True, "norm_bias": False},
     {"tie_embeddings": False},
@@ -82,3 +85,23 @@ def test_changed_weights_are_heeded(tiny: Any) -> None:
     for weight in model.parameters():
         weight.mul_(1.5)
     torch.testing.assert_close(decoder.read(ids[:, 0]), model(ids)[:, 0])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", POSITIONS)
+@pytest.mark.parametrize("window", [None, 3])
+def test_documents_stay_apart(tiny: Any, kind: str, window: int | None) -> None:
+    torch.manual_seed(0)
+    shape = {"positions": kind, "attention_window": window}
+    settings = tiny(model=shape, data={"packing": "mask"})
+    model = build_model(settings, VOCAB, end=0).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.3 * torch.randn_like(weight)
+    ids = torch.randint(1, VOCAB, (2, LENGTH))
+    ids[0, 5] = ids[1, 1] = ids[1, 8] = 0
+    cache = model.new_cache(2, LENGTH)
+    decoder = Decoder(model, cache)
+    read = [decoder.read(ids[:, place]) for place in range(LENGTH)]
+    found = torch.stack(read, dim=1)
+    torch.testing.assert_close(found, model(ids), rtol=1e-4, atol=1e-4)
