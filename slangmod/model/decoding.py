@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slangmod.model.attention import Attention
+from slangmod.model.attention import Attention, attend
 from slangmod.model.cache import Cache
 from slangmod.model.feedforward import FeedForward, Function, identity
 from slangmod.model.positions import Placement
@@ -23,7 +23,7 @@ from slangmod.model.transformer import Layer, Transformer
 class Place(NamedTuple):
     """Where the new token stands."""
 
-    index: int
+    start: int
     """how many tokens are before it in the cache"""
     at_attention: Tensor | None
     """[1, dim], added to what each attention reads"""
@@ -95,7 +95,8 @@ def layer_decoder(
 
     def after(x: Tensor, place: Place) -> Tensor:
         x = first(attend(x, x, place))
-        return second(think(x, x, place))
+        y: Tensor = second(think(x, x, place))
+        return y
 
     return before if layer.norm_first else after
 
@@ -113,21 +114,18 @@ def attention_decoder(attention: Attention, cache: Cache, index: int) -> Half:
         new = project(x).view(-1, keyed + kv_heads, head)
         turned = new[:, :keyed]
         if norms[0] is not None and norms[1] is not None:
-            query, key = turned.float().split((heads, kv_heads), dim=1)
+            query, key = turned[:, :heads].float(), turned[:, heads:].float()
             turned = torch.cat((norms[0].forward(query), norms[1].forward(key)), dim=1)
         if place.turns:
             turned, (cosines, sines) = turned.float(), place.turns[head]
             turned = turned * cosines + turned.roll(head // 2, -1) * sines
         turned = turned.to(new.dtype)
         keys, values = cache.keys[index], cache.values[index]
-        keys.select(2, place.index).copy_(turned[:, heads:])
-        values.select(2, place.index).copy_(new[:, keyed:])
-        mixed = functional.scaled_dot_product_attention(
-            turned[:, :heads, None],
-            keys[:, :, : place.index + 1],
-            values[:, :, : place.index + 1],
-            enable_gqa=heads != kv_heads,
-        )
+        keys.select(2, place.start).copy_(turned[:, heads:])
+        values.select(2, place.start).copy_(new[:, keyed:])
+        stop = place.start + 1
+        query = turned[:, :heads, None]
+        mixed = attend(query, keys[:, :, :stop], values[:, :, :stop], 0.0)
         return add(residual, mixed.reshape(-1, dim))
 
     return half
