@@ -24,7 +24,7 @@ from slangmod.model.transformer import Layer, Transformer
 class Place(NamedTuple):
     """Where the new token stands."""
 
-    index: int
+    start: int
     """how many tokens are before it in the cache"""
     at_attention: Tensor | None
     """[1 or batch, dim], added to what each attention reads"""
@@ -110,7 +110,8 @@ def layer_decoder(
 
     def after(x: Tensor, place: Place) -> Tensor:
         x = first(attend(x, x, place))
-        return second(think(x, x, place))
+        y: Tensor = second(think(x, x, place))
+        return y
 
     return before if layer.norm_first else after
 
@@ -128,16 +129,16 @@ def attention_decoder(attention: Attention, cache: Cache, index: int) -> Half:
         new = project(x).view(-1, keyed + kv_heads, head)
         turned = new[:, :keyed]
         if norms[0] is not None and norms[1] is not None:
-            query, key = turned.float().split((heads, kv_heads), dim=1)
+            query, key = turned[:, :heads].float(), turned[:, heads:].float()
             turned = torch.cat((norms[0].forward(query), norms[1].forward(key)), dim=1)
         if place.turns:
             turned, (cosines, sines) = turned.float(), place.turns[head]
             turned = turned * cosines + turned.roll(head // 2, -1) * sines
         turned = turned.to(new.dtype)
         keys, values = cache.keys[index], cache.values[index]
-        keys.select(2, place.index).copy_(turned[:, heads:])
-        values.select(2, place.index).copy_(new[:, keyed:])
-        stop = place.index + 1
+        keys.select(2, place.start).copy_(turned[:, heads:])
+        values.select(2, place.start).copy_(new[:, keyed:])
+        stop = place.start + 1
         query = turned[:, :heads, None]
         sight = place.sights[attention.window]
         mixed = attend(query, keys[:, :, :stop], values[:, :, :stop], 0.0, sight)

@@ -10,10 +10,10 @@ from torch import nn
 
 def embedding(rows: int, dim: int, *, scale_grad_by_freq: bool = False) -> nn.Embedding:
     """A table [rows, dim] that is learnt; its values are still to be set."""
-    table = torch.empty(rows, dim)
-    return nn.Embedding.from_pretrained(
-        table, freeze=False, scale_grad_by_freq=scale_grad_by_freq
+    made: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        torch.empty(rows, dim), freeze=False, scale_grad_by_freq=scale_grad_by_freq
     )
+    return made
 
 
 def give_memory(model: nn.Module) -> None:

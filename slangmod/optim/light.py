@@ -7,7 +7,6 @@ from under what guards them; what they compute is the same.
 """
 
 import inspect
-from functools import lru_cache
 
 import torch
 
@@ -21,7 +20,6 @@ class Light(torch.optim.Optimizer):
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
 
-@lru_cache
 def light[Kind: torch.optim.Optimizer](kind: type[Kind]) -> type[Kind]:
     """``kind``, a class of torch.optim, that steps without the compiler being loaded.
 

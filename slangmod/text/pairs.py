@@ -175,4 +175,5 @@ def every_other(at: "Ints", after: "Ints") -> "Ints":
     number = np.arange(len(at))
     begins = np.append(True, after[at[:-1]] != at[1:])[: len(at)]
     run = np.maximum.accumulate(np.where(begins, number, 0))
-    return at[(number - run) % 2 == 0]
+    chosen: Ints = at[(number - run) % 2 == 0]
+    return chosen
