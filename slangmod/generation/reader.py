@@ -73,7 +73,8 @@ def lay_out_for_reading(model: Transformer) -> Transformer:
     """``model`` itself, its matrices stored by columns; their values stay.
 
     Products with a single token then run through memory in order, and on a CPU take a
-    third of the time (see ``decoding.product``). Not for a model in training: optimizers rely on the layout.
+    third of the time (see ``decoding.product``). Not for a model in training:
+    optimizers rely on the layout.
     """
     for weight in model.parameters():
         if weight.ndim == 2:
