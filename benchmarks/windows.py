@@ -2,15 +2,17 @@
 
     python benchmarks/windows.py
 
-A forward and a backward pass of attention alone, and a training step of a whole model,
-by length of row and precision, in turns. Wall time on as many threads as there are
-cores; medians and the best of ROUNDS rounds.
+A forward and a backward pass of attention alone, with and without dropout, and of a
+whole model with dropout, by length of row and precision, in turns. CPU time on one
+thread, which other work on the machine disturbs less than wall time; medians and the
+best of ROUNDS rounds.
 """
 
 import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,8 +26,9 @@ from slangmod.training.device import DTYPES
 
 RESULT = Path(__file__).parent / "results" / "windows.json"
 CPU = torch.device("cpu")
-ROUNDS = 7
+ROUNDS = 5
 WINDOW = 128
+DROPOUT = 0.1
 HEADS, HEAD, VOCAB = 8, 32, 4096
 LENGTHS = (512, 1024, 2048)
 TOKENS = 4096
@@ -33,12 +36,14 @@ TOKENS = 4096
 
 
 def timed(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     work()
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
-def attention(length: int, window: int | None, precision: str) -> Callable[[], object]:
+def attention(
+    length: int, window: int | None, precision: str, dropout: float = 0.0
+) -> Callable[[], object]:
     """Forward and backward through one attention without its projections."""
     shape = TOKENS // length, HEADS, length, HEAD
     inputs = [torch.randn(shape).to(DTYPES[precision]) for _ in range(3)]
@@ -46,19 +51,19 @@ def attention(length: int, window: int | None, precision: str) -> Callable[[], o
 
     def work() -> None:
         sight = sight_of(window, None, length, length, CPU)
-        mixed = attend(*leaves, 0.0, sight)
+        mixed = attend(*leaves, dropout, sight)
         torch.autograd.grad(mixed, leaves, torch.ones_like(mixed))
 
     return work
 
 
 def model(length: int, window: int | None, precision: str) -> Callable[[], object]:
-    """Forward and backward of four layers without dropout."""
+    """Forward and backward of four layers."""
     settings = Settings().replace(
         **{
             "model.dim": HEADS * HEAD,
             "model.n_layers": 4,
-            "model.dropout": 0.0,
+            "model.dropout": DROPOUT,
             "model.attention_window": window,
             "data.seq_len": length,
             "data.precision": precision,
@@ -75,7 +80,11 @@ def model(length: int, window: int | None, precision: str) -> Callable[[], objec
     return work
 
 
-WORKS = {"attention": attention, "model": model}
+WORKS = {
+    "attention": attention,
+    "attention with dropout": partial(attention, dropout=DROPOUT),
+    "model with dropout": model,
+}
 
 
 def compared(what: str, length: int, precision: str) -> dict[str, object]:
@@ -104,6 +113,7 @@ def compared(what: str, length: int, precision: str) -> dict[str, object]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     results = [
         compared(what, length, precision)
         for what in WORKS
@@ -112,14 +122,14 @@ def main() -> None:
     ]
     content = {
         "command": "python benchmarks/windows.py",
-        "environment": environment("cpu", torch.get_num_threads()),
+        "environment": environment("cpu", 1),
         "window": WINDOW,
         "results": results,
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     for one in results:
         print(
-            f"{one['what']:9} {one['precision']:8} {one['length']:5} tokens: window "
+            f"{one['what']:22} {one['precision']:8} {one['length']:5} tokens: window "
             f"{one['ratio_of_medians']:.2f} times as fast (best: "
             f"{one['ratio_of_best']:.2f})"
         )

@@ -214,8 +214,7 @@ def build_objective(
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with autocast(device, precision):
             hidden = model.hidden(inputs, recompute=train.activation_checkpointing)
-        dtype = DTYPES[precision]
-        return prediction_loss(hidden, model.predictor, targets, aim, dtype)
+        return prediction_loss(hidden, model.predictor, targets, aim, DTYPES[precision])
 
     return objective
 

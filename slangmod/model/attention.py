@@ -64,7 +64,7 @@ def attend_in_blocks(
     def cut(x: Tensor) -> Tensor:
         """[batch, heads, seq, head] -> [batch, blocks, block, heads, head]."""
         x = functional.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, spare))
-        return x.unflatten(1, (blocks, sight.block))
+        return x.reshape(batch, blocks, sight.block, -1, head)
 
     def with_block_before(x: Tensor) -> Tensor:
         """[batch, heads, seq, head] -> [batch * blocks, heads, 2 * block, head]."""

@@ -109,10 +109,8 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         raise DataError(f"{path}: model.{place}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the description of a model: {error}") from error
-    plugins = Plugins(allow=allow)
-    for clash in clashes(
-        Settings(model=section, data=Data(seq_len=1), plugins=plugins)
-    ):
+    known = Settings(model=section, data=Data(seq_len=1), plugins=Plugins(allow=allow))
+    for clash in clashes(known):
         raise DataError(f"{path}: {clash.keys[0]}: {clash.reason}")
     layers = len(layers_of(section))
     if section.n_layers != layers:

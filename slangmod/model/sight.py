@@ -78,7 +78,7 @@ def in_blocks(
     places = torch.arange(blocks * block, device=device)
     if begins is not None:
         begins = functional.pad(begins, (0, blocks * block - seen))
-    lowest = first(window, begins, places).unflatten(1, (blocks, block))
+    lowest = first(window, begins, places).view(-1, blocks, block)
     places = places.view(blocks, block)
     keys = torch.cat((places - block, places), dim=1)
     return between(lowest, keys, places)

@@ -154,6 +154,9 @@ def test_weights_of_another_model_are_refused(
         (lambda c: c["model"].update(n_heads=3), "n_heads"),
         (lambda c: c["model"].update(n_layers=3), r"layers\.2.* is missing"),
         (lambda c: c.update(model=[]), "model"),
+        (lambda c: c.update(document_end=VOCAB), "document_end = 23"),
+        (lambda c: c.update(document_end=-1), "document_end = -1"),
+        (lambda c: c.update(document_end=True), "document_end = True"),
     ],
 )
 def test_a_wrong_description_is_refused(folder: Path, change: Any, fault: str) -> None:
