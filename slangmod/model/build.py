@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from slangmod.model.attention import Attention
+from slangmod.model.empty import embedding, give_memory
 from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES, Function
 from slangmod.model.functions import functions_of
 from slangmod.model.norms import NORMS
@@ -39,7 +40,7 @@ def assemble(
 ) -> Transformer:
     """The model on the CPU with its tables of positions; its weights are not set."""
     model = skeleton(section, vocab, allow, end)
-    model.to_empty(device="cpu")
+    give_memory(model)
     model.positions.fill()
     return model
 
@@ -61,7 +62,7 @@ def skeleton(
     apart = {} if end is None else {DOCUMENT_END: end}
     with torch.device("meta"):
         return Transformer(
-            nn.Embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
+            embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
             POSITIONS[section.positions](section.context, dim, heads),
             [layer(one, functions) for one in layers],
             norm(dim, section.norm_bias) if section.norm_first else None,

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from slangmod.model.empty import embedding
+
 BASE = 10_000.0
 """Wavelengths run from 2 pi to BASE * 2 pi tokens."""
 
@@ -87,7 +89,7 @@ class Learnable(nn.Module):
 
     def __init__(self, context: int, dim: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(context, dim)
+        self.embedding = embedding(context, dim)
         self.embedding_scale = 1.0
 
     def fill(self) -> None:

@@ -199,7 +199,10 @@ class Transformer(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """[.., dim] -> [.., vocab]: logits, within +-softcap where there is one."""
-        logits = functional.linear(hidden, self.predictor)
+        return self.capped(functional.linear(hidden, self.predictor))
+
+    def capped(self, logits: Tensor) -> Tensor:
+        """``logits``, within +-softcap where there is one."""
         if self.softcap is None:
             return logits
         return self.softcap * (logits.float() / self.softcap).tanh()
