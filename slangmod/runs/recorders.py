@@ -1,4 +1,4 @@
-"""The tables of a run, steps.csv, epochs.csv and memory.csv, written row by row.
+"""The tables of a run: steps, epochs, memory and speed, written row by row.
 
 Each row is with the operating system when the call returns, and on disk at the
 next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
@@ -15,6 +15,7 @@ from slangmod.files import cut
 from slangmod.reading import bounded_lines
 from slangmod.runs.durable import Lines
 from slangmod.training.events import EpochDone, Event, StepDone
+from slangmod.training.times import PARTS
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ AVERAGE_COLUMNS = ("ema_test_loss",)
 STAGE_COLUMNS = ("stage",)
 """The last of both tables, where a run has stages."""
 MEMORY_COLUMNS = ("step", "batch", "resident_bytes", "device_bytes")
+SPEED_COLUMNS = (
+    *("step", "batch", "tokens", "seconds", "tokens_per_second", "mfu"),
+    *PARTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +195,10 @@ class MemoryCsv(Table):
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(path, MEMORY_COLUMNS, "batch", clock)
+
+
+class SpeedCsv(Table):
+    """speed.csv, whose rows have the names of its columns; goes by mini-batches."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, SPEED_COLUMNS, "batch", clock)
