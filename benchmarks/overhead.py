@@ -6,11 +6,10 @@ Real runs of the reference shape (6 layers, dim 256, 8 heads, 8 rows of 256 toke
 vocabulary of 4096), a row of steps.csv for each step, everything written as always. In
 turns, ROUNDS times, in both precisions:
 
-* ``run``: the share of a run's time, evaluations and checkpoints not counted, that went
-  into data, logging and rest, as its summary.toml tells; and the median of its steps, by
-  its steps.csv.
-* ``bare``: the median of steps of a loop that does nothing but forward, backward, clipping
-  and the optimizer's step, with batches that are there already, and asks for nothing.
+* a run: the share of its time, evaluations and checkpoints not counted, that went into
+  data, logging and rest, as summary.toml tells; the median of its steps, by steps.csv.
+* a bare loop: the median of steps that are nothing but forward, backward, clipping and
+  the optimizer's step, with batches that are there already.
 
 The claim is the share; that the steps of the two take the same time within what the
 machine's noise allows says that nothing hides within the others.
@@ -157,7 +156,10 @@ def summed_up(rounds: list[dict[str, float]]) -> dict[str, object]:
     each = {name: [one[name] for one in rounds] for name in rounds[0]}
     ratios = [one["seconds_per_step"] / one["bare_seconds_per_step"] for one in rounds]
     return {
-        "share": {"median": statistics.median(each["share"]), "best": min(each["share"])},
+        "share": {
+            "median": statistics.median(each["share"]),
+            "best": min(each["share"]),
+        },
         "run_against_bare_loop": {
             "median": statistics.median(ratios),
             "of_best": min(each["seconds_per_step"])

@@ -173,7 +173,10 @@ def page(found: Measured, machines: Sequence[Machine], cited: Sequence[Cited]) -
     lines += [
         ["matrix products, float32", *(flops(m.float32) for m in (here, *machines))],
         ["matrix products, bfloat16", *(flops(m.bfloat16) for m in (here, *machines))],
-        ["memory", *(f"{m.bytes_per_second / 1e9:.1f} GB/s" for m in (here, *machines))],
+        [
+            "memory",
+            *(f"{m.bytes_per_second / 1e9:.1f} GB/s" for m in (here, *machines)),
+        ],
     ]
     lines += [
         [f"training, {precision}", *(tokens(m, precision) for m in (here, *machines))]
@@ -185,7 +188,9 @@ def page(found: Measured, machines: Sequence[Machine], cited: Sequence[Cited]) -
     others += [
         [
             one.what,
-            "-" if one.tokens_per_second is None else short_count(one.tokens_per_second),
+            "-"
+            if one.tokens_per_second is None
+            else short_count(one.tokens_per_second),
             "-" if one.mfu is None else percent(one.mfu),
         ]
         for one in cited

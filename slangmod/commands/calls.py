@@ -146,7 +146,9 @@ def _unheeded(
         names = [
             name
             for name, _ in settings
-            if not may_change(tuple(name.replace("-", "_").split(".")), command.settings)
+            if not may_change(
+                tuple(name.replace("-", "_").split(".")), command.settings
+            )
         ]
         names += ["toml"] * len(arguments.files)
         names += ["settings"] * len(arguments.objects)

@@ -67,7 +67,7 @@ class MemoryWatch:
 
 
 class SpeedWatch:
-    """A callback that writes speed.csv, and warns once of each part that takes too long.
+    """A callback that writes speed.csv, and warns of each part that takes too long.
 
     Each row is about the time since the last, or since this was made. ``best_speed``:
     tokens per second that the device could learn from at its peak.

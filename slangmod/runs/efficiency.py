@@ -55,9 +55,7 @@ ADVICE = {
     EVALUATION: Advice(
         0.25, "evaluations on the test split", "a larger train.eval_freq helps"
     ),
-    REST: Advice(
-        0.1, "what lies between the steps", "a larger train.batch_size helps"
-    ),
+    REST: Advice(0.1, "what lies between the steps", "a larger train.batch_size helps"),
 }
 """Of each part by which nothing is learnt."""
 

@@ -113,7 +113,7 @@ class Ledger:
             self._tell_rows([self._row(self._state.counters.seconds)])
 
     def pass_time(self) -> None:
-        """Add the time since the last call to that of the run, and to what it was for."""
+        """Add the time since the last call to the run's, and to what it went into."""
         now = self._clock()
         self._state.counters.seconds += now - self._now
         self._now = now

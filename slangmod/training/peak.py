@@ -44,16 +44,16 @@ KNOWN: Final[dict[str, tuple[float, float, float]]] = {
     "GeForce RTX 4090": (165.2, 82.6, 82.6),
     "GeForce RTX 5090": (209.5, 104.8, 104.8),
 }
-"""TFLOP/s by KINDS, dense, sums in float32, from the data sheets of NVIDIA; by the name
-that the driver has for the whole card. One of another name, such as a part of a card, is
-measured."""
+"""TFLOP/s by KINDS, dense, sums in float32, from NVIDIA's data sheets; by the name that
+the driver has for the whole card. One of another name, be it a part, is measured."""
 
 SHAPES: Final = ((512, 512, 512), (2048, 256, 1024), (1024, 1024, 1024))
-"""Rows, sums and columns of the products that are tried: one that fits into caches, that
-of a small model, a larger one. On a GPU each is LARGER times as large in rows and sums,
-and columns."""
+"""Rows, sums and columns of the products that are tried: one that fits into caches, one
+of a small model, a larger one."""
 
 LARGER: Final = {"cuda": 4}
+"""How many times as large they are in each direction, by kind of device."""
+
 BRIEF: Final = 0.01
 """Seconds for which each product is repeated; at least twice after the first."""
 
@@ -86,7 +86,9 @@ def kind_of(device: torch.device, precision: str) -> str:
     """Which of KINDS torch computes ``precision`` by."""
     if precision == "bfloat16":
         return BF16
-    allowed = device.type == "cuda" and torch.get_float32_matmul_precision() != "highest"
+    allowed = (
+        device.type == "cuda" and torch.get_float32_matmul_precision() != "highest"
+    )
     return TF32 if allowed else FP32
 
 

@@ -1,12 +1,13 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
-from slangmod.data.dataset import Batch, TokenDataset
+from slangmod.data.dataset import TokenDataset
 from slangmod.settings.schedules import Schedule
+from slangmod.training import times
 from slangmod.training.convergence import take_note
 from slangmod.training.course import Rules
 from slangmod.training.evaluate import Evaluator, never
@@ -28,7 +29,6 @@ from slangmod.training.step import (
 )
 from slangmod.training.stopping import AVERAGE, CURRENT, Patience
 from slangmod.training.stopwatch import Stopwatch, stopwatch_for
-from slangmod.training.times import CHECKPOINT, COMPUTE, DATA, EVALUATION, OPTIMIZER, REST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class Trainer:
         epoch, _ = train.locate(begin)
         size = min(self.step_freq, train.batches_until(epoch) - begin)
         ledger.begin(epoch)
-        with ledger.stopwatch.during(DATA):
+        with ledger.stopwatch.during(times.DATA):
             batches = [feed.batch(begin + place) for place in range(size)]
         factor = self.schedule(begin)
         # Groups may have rates of their own, by the same factor.
@@ -123,27 +123,27 @@ class Trainer:
             ledger.enter(left_out(batches, self.device), rate)
             return
         set_learning_rate(state.optimizer, factor)
-        ledger.stopwatch.turn_to(COMPUTE)
+        ledger.stopwatch.turn_to(times.COMPUTE)
         losses, tokens = accumulate_gradients(
             self.objective,
             batches,
             self.device,
             lambda place: self.seed_chance(begin + place),
         )
-        ledger.stopwatch.turn_to(OPTIMIZER)
+        ledger.stopwatch.turn_to(times.OPTIMIZER)
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
         result = StepResult(losses, tokens, norm)
         guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
         state.optimizer.zero_grad(set_to_none=True)
-        ledger.stopwatch.turn_to(REST)
+        ledger.stopwatch.turn_to(times.REST)
         ledger.enter(result, rate)
         if state.average is not None:
-            with ledger.stopwatch.during(OPTIMIZER):
+            with ledger.stopwatch.during(times.OPTIMIZER):
                 state.average.follow(state.model, counters.step)
 
     def save_now(self, state: TrainState, ledger: Ledger) -> None:
         """Save; the time for it counts as the next step's."""
-        with ledger.stopwatch.during(CHECKPOINT):
+        with ledger.stopwatch.during(times.CHECKPOINT):
             self.save(state)
 
     def save_due(self, state: TrainState, ledger: Ledger) -> None:
@@ -168,7 +168,7 @@ class Trainer:
     ) -> Patience | None:
         """Evaluate, tell, and return what is known then; None if interrupted."""
         counters = state.counters
-        with ledger.stopwatch.during(EVALUATION):
+        with ledger.stopwatch.during(times.EVALUATION):
             losses = self.test_losses(state, test)
         ledger.pass_time()
         if losses is None:

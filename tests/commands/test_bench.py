@@ -36,9 +36,9 @@ def test_all_is_measured_and_nothing_is_written(small, capsys, tmp_path, monkeyp
     here = found["machine"]
     assert here["threads"] == 1
     assert min(here["float32"], here["bfloat16"], here["bytes_per_second"]) > 0
-    assert {one["precision"]: one["tokens_per_second"] for one in found["training"]} == (
-        here["tokens_per_second"]
-    )
+    assert {
+        one["precision"]: one["tokens_per_second"] for one in found["training"]
+    } == (here["tokens_per_second"])
     for one in found["training"]:
         mfu = one["tokens_per_second"] * one["flops_per_token"] / here[one["precision"]]
         assert one["mfu"] == pytest.approx(mfu)

@@ -63,7 +63,9 @@ def test_it_writes_a_trace_and_no_run_and_says_what_takes_long(encoded, capsys):
     trace = json.loads((encoded / "work/profiles/first.json").read_text("utf-8"))
     names = [event.get("name") for event in trace["traceEvents"]]
     for part in (DATA, COMPUTE, OPTIMIZER):
-        labels = [e for e in trace["traceEvents"] if e.get("name") == f"slangmod: {part}"]
+        labels = [
+            e for e in trace["traceEvents"] if e.get("name") == f"slangmod: {part}"
+        ]
         assert len([e for e in labels if e.get("cat") == "user_annotation"]) == 2
     assert "aten::mm" in names
     head, *lines = out.splitlines()

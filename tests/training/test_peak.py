@@ -58,7 +58,7 @@ def test_every_gpu_is_faster_with_fewer_bits():
 
 
 def test_the_fastest_of_the_products_is_the_peak_and_threads_are_named(monkeypatch):
-    taken = {shape: 1.0 for shape in SHAPES} | {SHAPES[1]: 1e-3}
+    taken = dict.fromkeys(SHAPES, 1.0) | {SHAPES[1]: 1e-3}
     monkeypatch.setattr(peak, "fastest", lambda _, __, shape, ___: taken[shape])
     rows, inner, columns = SHAPES[1]
     measured = peak_of(CPU, "float32")
