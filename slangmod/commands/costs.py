@@ -43,7 +43,7 @@ def flops_of_run(
 
     ``stages`` are those of the summary; none of a run without.
     """
-    each = [
+    each: list[tuple[int, int]] = [
         (table["tokens"], flops_per_token(leg.plan.settings, vocab))
         for table, leg in zip(stages, session.legs, strict=False)
     ]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from slangmod.training.stopwatch import Stopwatch, marks_for
@@ -56,11 +55,11 @@ def profiler_for(device: torch.device) -> profile:
 def operators_of(profiled: profile, device: torch.device) -> Sequence[Operator]:
     """What was done on ``device``, what took longest first."""
     on_gpu = device.type == "cuda"
-    kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    kind = "CUDA" if on_gpu else "CPU"
     column = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     found = (
         Operator(entry.key, entry.count, getattr(entry, column) / 1e6)
         for entry in profiled.key_averages()
-        if entry.device_type == kind and not entry.key.startswith(LABEL)
+        if entry.device_type.name == kind and not entry.key.startswith(LABEL)
     )
     return sorted(found, key=lambda one: -one.seconds)

@@ -1,9 +1,12 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from slangmod.cli import main
+from slangmod.commands.profile import free_name
 from slangmod.runs.efficiency import NAMES
+from slangmod.settings.sections import Settings
 from slangmod.training.times import COMPUTE, DATA, OPTIMIZER
 
 FILE = """
@@ -79,14 +82,17 @@ def test_it_writes_a_trace_and_no_run_and_says_what_takes_long(encoded, capsys):
     assert calls == int(calls) > 0  # all steps are alike
 
 
-def test_an_older_trace_is_left_alone(encoded, capsys):
-    old = encoded / "work/profiles/first.json"
-    old.parent.mkdir()
-    old.write_text("mine")
-    assert profiled("--name", "first", "--steps", "1") == 0
-    assert old.read_text() == "mine"
-    assert "first-2.json" in capsys.readouterr().err
-    assert (old.parent / "first-2.json").is_file()
+def test_an_older_trace_is_left_alone(tmp_path):
+    settings = Settings(workdir=str(tmp_path), name="first")
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    for name in ("first.json", "first-2.json", "first-3.json"):
+        path = free_name(settings, noon)
+        assert path == folder / name
+        path.write_text("mine")
+    unnamed = free_name(Settings(workdir=str(tmp_path)), noon)
+    assert unnamed.name == "2026-11-21-12h00m00s.json"
 
 
 @pytest.mark.parametrize("steps", ["0", "-1", "101", "x", "1.5", ""])
@@ -113,5 +119,5 @@ def test_a_file_in_the_place_of_the_folder_is_refused(here, capsys):
 
 def test_without_encodings_it_says_what_to_do(here, capsys):
     assert profiled() == 2
-    assert "slangmod encode" in errors(capsys)[0]
+    assert "run `slangmod tokenize encode`" in errors(capsys)[0]
     assert not (here / "work").exists()

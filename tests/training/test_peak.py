@@ -12,9 +12,10 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     monkeypatch.setattr(peak, "BRIEF", 1e-4)
-    peak.measured.cache_clear()
+    clear = peak.measured.cache_clear
+    clear()
     yield
-    peak.measured.cache_clear()
+    clear()
 
 
 @pytest.mark.parametrize(
