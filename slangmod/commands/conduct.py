@@ -91,7 +91,11 @@ class Conductor:
     def insist(self) -> Insistence:
         """Writes the end of the run, however long the disk refuses, within reason."""
         stop = self.session.settings.checkpoint.on_error == "stop"
-        return Insistence(self.run, lambda: stop or self.requested())
+        return Insistence(
+            self.run,
+            lambda: stop or self.requested(),
+            self.recording.complaints,
+        )
 
     def conduct(self) -> None:
         """Train to the end, keep the best model, validate it, write the summary.

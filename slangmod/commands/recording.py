@@ -49,16 +49,17 @@ class Recording:
     ) -> None:
         self._log = log
         log.open(run.log)
+        self.complaints = log.complaints
         self._tables = (
-            StepsCsv(run.steps, more=step_columns),
-            EpochsCsv(run.epochs, more=epoch_columns),
+            StepsCsv(run.steps, self.complaints, step_columns),
+            EpochsCsv(run.epochs, self.complaints, epoch_columns),
         )
-        self.memory = MemoryCsv(run.memory)
-        self.speed = SpeedCsv(run.speed)
-        self.samples = SamplesFile(run.samples)
+        self.memory = MemoryCsv(run.memory, self.complaints)
+        self.speed = SpeedCsv(run.speed, self.complaints)
+        self.samples = SamplesFile(run.samples, self.complaints)
         self._progress = open_progress(show_bar, sys.stderr)
         self._tracking = tracking
-        self._incidents = Incidents(run.incidents)
+        self._incidents = Incidents(run.incidents, self.complaints)
         self._watchers = (
             *(*self._tables, LogLines(), self._incidents),
             *(self._progress, tracking),

@@ -12,6 +12,7 @@ from slangmod.commands import RESUME_MAY_CHANGE
 from slangmod.commands.recording import Recording
 from slangmod.commands.rewinding import refuge_steps
 from slangmod.commands.session import Choices, Session, about_run
+from slangmod.complaints import Complaints
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
 from slangmod.files import make_folder, write_bytes
@@ -21,7 +22,7 @@ from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import checkpoint_path
 from slangmod.training.disk import trouble
-from slangmod.training.saver import BETWEEN_TRIES, Saver
+from slangmod.training.saver import Saver
 
 LOG = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def build_saver(
         stop=settings.checkpoint.on_error == "stop",
         spared=step if resumed else None,
         needed=lambda state: refuge_steps(state, settings),
+        complaints=recording.complaints,
     )
 
 
@@ -114,6 +116,7 @@ class Insistence:
     folder: RunDir
     gives_up: Callable[[], bool]
     """asked before each further try"""
+    complain: Complaints
     longest: float = LONGEST
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -124,7 +127,6 @@ class Insistence:
         One warning a minute while it lasts.
         """
         began = self.clock()
-        warn_at = began
         while True:
             try:
                 return write()
@@ -137,11 +139,9 @@ class Insistence:
                     "mend what is wrong, then `slangmod resume --name "
                     f"{self.folder.name}` goes on from the last checkpoint"
                 )
-            if now >= warn_at:
-                warn_at = now + BETWEEN_TRIES
-                LOG.warning(
-                    "%s; the run has ended and waits for the disk, %d more minutes",
-                    why,
-                    round((self.longest - (now - began)) / 60),
-                )
+            left = round((self.longest - (now - began)) / 60)
+            self.complain(
+                str(self.folder.root),
+                f"{why}; the run has ended and waits for the disk, {left} more minutes",
+            )
             self.sleep(PAUSE)

@@ -23,7 +23,7 @@ def build_model(settings: Settings, vocab: int) -> Transformer:
     Weights are drawn from torch's default generator; whoever calls has seeded it.
     """
     model = assemble(settings.model, vocab, settings.plugins.allow)
-    initialise(model)
+    initialise(model, zeros=settings.model.zero_init)
     return model
 
 
@@ -62,7 +62,7 @@ def skeleton(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transform
 
 def described(section: Model) -> dict[str, Any]:
     """``section`` as config.json has it: what makes the model, ready for JSON."""
-    left_out = {"compile"} if section.layer else {"compile", "layer"}
+    left_out = {"compile", "zero_init", *(() if section.layer else ("layer",))}
     return section.model_dump(mode="json", exclude=left_out)
 
 
@@ -96,14 +96,15 @@ def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
 
 
 @torch.no_grad()
-def initialise(model: Transformer) -> None:
+def initialise(model: Transformer, *, zeros: bool = False) -> None:
     """Draw all weights anew from torch's default generator.
 
     Projections: normal with variance 1 / (3 * fan in), which at width 768 is the 0.02
     of GPT-2 and keeps the scale of what passes through at every width. Those that
     add to the residual stream are divided by sqrt(2 * layers), so that the sum of all
     branches stays as large as one (Radford et al. 2019). Norms begin as plain
-    normalisation, biases as 0.
+    normalisation, biases as 0. With ``zeros``, those that add to the residual stream
+    begin as 0, too (as in Zhang et al. 2019, Fixup): all other draws stay the same.
 
     Embeddings, and the output where it is apart, have deviation 1 / (4 * sqrt(dim)):
     logits then deviate by 1/4, and the loss starts close to ln(vocab). Were they
@@ -121,6 +122,9 @@ def initialise(model: Transformer) -> None:
     for module in model.modules():
         if isinstance(module, Layer):
             for last in (module.attention.output, module.feedforward.down):
-                last.weight.div_(math.sqrt(2 * len(model.layers)))
+                if zeros:
+                    nn.init.zeros_(last.weight)
+                else:
+                    last.weight.div_(math.sqrt(2 * len(model.layers)))
     if model.output is not None:
         model.output.weight.mul_(0.25 * math.sqrt(3))

@@ -24,6 +24,11 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
+def relu2(x: Tensor) -> Tensor:
+    """``max(0, x)^2`` (So et al. 2021, Primer)."""
+    return functional.relu(x).square()
+
+
 class Gated(nn.Module):
     """[.., 2 n] -> [.., n]: the first half times gate(the second half)."""
 
@@ -87,6 +92,7 @@ ACTIVATIONS: dict[str, Function] = {
     "gelu": functional.gelu,
     "mish": functional.mish,
     "relu": functional.relu,
+    "relu2": relu2,
     "swish": functional.silu,
 }
 

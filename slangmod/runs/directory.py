@@ -180,8 +180,10 @@ class RunDir:
         Not all: a report is written by whoever looks, with no lock.
         """
         holder = holder_file(self.lock_file)
-        for path in (self.config, self.summary, self.tracking, holder):
+        ours = (self.config, self.summary, self.tracking, self.changes, self.model)
+        for path in (*ours, holder):
             sweep_asides(self.root, f"-{path.name}")
+        sweep_asides(self.bad_steps)
 
     @contextmanager
     def vacated(self) -> Iterator["RunDir | None"]:

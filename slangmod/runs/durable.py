@@ -1,29 +1,24 @@
-"""Lines that outlive a full disk, with one complaint a minute while it lasts."""
+"""Lines that outlive a full disk."""
 
 import logging
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from slangmod.complaints import Complaints
 from slangmod.growing import Growing
 
 LOG = logging.getLogger(__name__)
-
-BETWEEN_COMPLAINTS = 60.0
-"""Seconds."""
 
 
 class Lines:
     """A text file that grows by whole lines; trouble with it never raises.
 
-    ``clock`` gives seconds and is read only when something went wrong.
+    It is told to ``complaints``, which whatever writes to the same disk may share.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
         self.path = path
         self._file = Growing(path)
-        self._clock = clock
-        self._complain_after = float("-inf")
+        self._complain = complaints or Complaints()
 
     def add(self, line: str) -> None:
         """Append ``line`` and a line feed; the system has it on return."""
@@ -49,11 +44,9 @@ class Lines:
             LOG.warning("%s: %d bytes of it are lost", self.path, self._file.lost)
 
     def _heed(self, error: OSError | None) -> None:
-        if error is None or (now := self._clock()) < self._complain_after:
-            return
-        self._complain_after = now + BETWEEN_COMPLAINTS
-        LOG.warning(
-            "%s: cannot be written now: %s; its lines wait in memory, training goes on",
-            self.path,
-            error.strerror,
-        )
+        if error is not None:
+            self._complain(
+                str(self.path),
+                f"{self.path}: cannot be written now: {error.strerror}; its lines wait "
+                "in memory, training goes on",
+            )

@@ -7,12 +7,12 @@ the same incidents again, and ends with the same lines as if it had never stoppe
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from slangmod.complaints import Complaints
 from slangmod.files import cut
 from slangmod.runs.durable import Lines
 from slangmod.training.events import BadStep, Event, Rewind, Spike
@@ -63,8 +63,8 @@ class Incidents:
     The file is made by the first incident; a torn last line is dropped.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._lines = Lines(path, clock)
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
+        self._lines = Lines(path, complaints)
         self._known = whole_lines(path)
 
     def __call__(self, event: Event) -> None:

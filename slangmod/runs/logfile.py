@@ -5,10 +5,9 @@ Records that come before the run has a folder wait in memory until ``open``.
 
 import logging
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from slangmod.complaints import Complaints
 from slangmod.runs.durable import Lines
 from slangmod.settings.literals import printable
 
@@ -36,17 +35,17 @@ class RunLog(logging.Handler):
     def __init__(
         self,
         level: int | str = logging.INFO,
-        clock: Callable[[], float] = time.monotonic,
+        complaints: Complaints | None = None,
     ) -> None:
         super().__init__(level)
         self.setFormatter(logging.Formatter(FORMAT, DATES))
         self._early: list[str] = []
         self._lines: Lines | None = None
-        self._clock = clock
+        self.complaints = complaints or Complaints()
 
     def open(self, path: Path) -> None:
         """Write to ``path`` from now on, what was remembered first."""
-        self._lines = Lines(path, self._clock)
+        self._lines = Lines(path, self.complaints)
         if is_torn(path):
             self._lines.add("")
         for line in self._early:

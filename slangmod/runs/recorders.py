@@ -6,11 +6,10 @@ next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
 """
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from slangmod.complaints import Complaints
 from slangmod.files import cut
 from slangmod.reading import bounded_lines
 from slangmod.runs.durable import Lines
@@ -76,13 +75,13 @@ class Table:
         path: Path,
         columns: tuple[str, ...],
         counter: str,
-        clock: Callable[[], float],
+        complaints: Complaints | None,
     ) -> None:
         self.path = path
         self._columns = columns
         self._header = ",".join(columns) + "\n"
         self._counter = columns.index(counter)
-        self._lines = Lines(path, clock)
+        self._lines = Lines(path, complaints)
         if not self._carried_on():
             self._lines.add(self._header.rstrip("\n"))
 
@@ -155,9 +154,9 @@ class EventCsv(Table):
         kind: type[Event],
         columns: tuple[str, ...],
         counter: str,
-        clock: Callable[[], float],
+        complaints: Complaints | None,
     ) -> None:
-        super().__init__(path, columns, counter, clock)
+        super().__init__(path, columns, counter, complaints)
         self._kind = kind
 
     def __call__(self, event: Event) -> None:
@@ -172,10 +171,10 @@ class StepsCsv(EventCsv):
     def __init__(
         self,
         path: Path,
-        clock: Callable[[], float] = time.monotonic,
+        complaints: Complaints | None = None,
         more: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(path, StepDone, (*STEP_COLUMNS, *more), "batch", clock)
+        super().__init__(path, StepDone, (*STEP_COLUMNS, *more), "batch", complaints)
 
 
 class EpochsCsv(EventCsv):
@@ -184,21 +183,21 @@ class EpochsCsv(EventCsv):
     def __init__(
         self,
         path: Path,
-        clock: Callable[[], float] = time.monotonic,
+        complaints: Complaints | None = None,
         more: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(path, EpochDone, (*EPOCH_COLUMNS, *more), "step", clock)
+        super().__init__(path, EpochDone, (*EPOCH_COLUMNS, *more), "step", complaints)
 
 
 class MemoryCsv(Table):
     """memory.csv, of which each row is a ``MemoryUse``; goes by mini-batches."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(path, MEMORY_COLUMNS, "batch", clock)
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
+        super().__init__(path, MEMORY_COLUMNS, "batch", complaints)
 
 
 class SpeedCsv(Table):
     """speed.csv, whose rows have the names of its columns; goes by mini-batches."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(path, SPEED_COLUMNS, "batch", clock)
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
+        super().__init__(path, SPEED_COLUMNS, "batch", complaints)

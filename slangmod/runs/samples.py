@@ -1,12 +1,11 @@
 """samples.jsonl: what the model wrote as it learnt, a line of JSON for each text."""
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from slangmod.complaints import Complaints
 from slangmod.files import cut
 from slangmod.reading import bounded_lines, parsed
 from slangmod.runs.durable import Lines
@@ -31,9 +30,9 @@ class Sample:
 class SamplesFile:
     """Appends samples; the file is made by the first. Trouble with it never raises."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
         self.path = path
-        self._lines = Lines(path, clock)
+        self._lines = Lines(path, complaints)
         self._begun = False
 
     def add(self, sample: Sample) -> None:

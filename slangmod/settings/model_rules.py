@@ -50,3 +50,13 @@ def rotary_turns_pairs(settings: Settings) -> Iterator[Clash]:
                 "rotary positions need an even width of each head, model.dim / "
                 f"{heads.removeprefix('model.')}",
             )
+
+
+def zeros_can_grow(settings: Settings) -> Iterator[Clash]:
+    """The halves of "grn" multiply each other: where both are zero, both stay so."""
+    for model, name in different_layers(settings.model):
+        if model.zero_init and model.feedforward.flavor == "grn":
+            yield Clash(
+                ("model.zero_init", name("feedforward.flavor")),
+                'gated residual networks that begin at zero learn nothing; "glu" does',
+            )

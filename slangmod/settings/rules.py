@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from slangmod.files import ASIDE
 from slangmod.settings.clash import Clash, Rule
 from slangmod.settings.derived import overlap_tokens, seconds_of
-from slangmod.settings.model_rules import heads_divide_width, rotary_turns_pairs
+from slangmod.settings.model_rules import (
+    heads_divide_width,
+    rotary_turns_pairs,
+    zeros_can_grow,
+)
 from slangmod.settings.moments import moments_fit
 from slangmod.settings.optimizer_rules import (
     OPTIONS,
@@ -197,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     groups_match_something,
     heads_divide_width,
     rotary_turns_pairs,
+    zeros_can_grow,
     row_fits_context,
     overlap_leaves_progress,
     frequencies_within_a_step,

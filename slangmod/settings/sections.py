@@ -148,6 +148,7 @@ class Model(Section):
     norm_first: bool = setting(True, "normalise the input of each half layer rather than its output")
     qk_norm: bool = setting(False, "normalise queries and keys of each head")
     tie_embeddings: bool = setting(True, "one matrix embeds tokens and predicts them")
+    zero_init: bool = setting(False, "begin with projections into the residual stream at zero, so that each layer begins as the identity")
     logit_softcap: float | None = setting(None, "bound c of the logits, c * tanh(logits / c)", gt=0)
     scale_grad_by_freq: bool = setting(False, "divide each embedding's gradient by how often its token is in the mini-batch")
     compile: bool = setting(True, "compile the training step (eager where no compiler works)")

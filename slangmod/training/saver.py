@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from slangmod.complaints import Complaints
 from slangmod.errors import RunError
 from slangmod.files import sweep_asides
 from slangmod.training.checkpoint import (
@@ -28,7 +29,7 @@ from slangmod.training.state import TrainState
 LOG = logging.getLogger(__name__)
 
 BETWEEN_TRIES = 60.0
-"""Seconds from a checkpoint that could not be written to the next try and warning."""
+"""Seconds from a checkpoint that could not be written to the next try."""
 
 
 def nothing(_: TrainState) -> tuple[int, ...]:
@@ -59,6 +60,7 @@ class Saver:
         spared: int | None = None,
         needed: Callable[[TrainState], Collection[int]] = nothing,
         clock: Callable[[], float] = time.monotonic,
+        complaints: Complaints | None = None,
     ) -> None:
         self.folder = folder
         self._about, self._keep, self._spared = about, keep, spared
@@ -74,7 +76,7 @@ class Saver:
         self._error: Exception | None = None
         self._kept: OSError | None = None  # why something could not be removed
         self._again: float | None = None  # when a failed one is tried again
-        self._warn_after = float("-inf")
+        self._complain = complaints or Complaints(clock)
 
     def save(self, state: TrainState) -> None:
         """Write the state as it is now, or begin to.
@@ -194,8 +196,9 @@ class Saver:
             self._again = None
             LOG.info("%s: checkpoints are written again", self.folder)
         self._begun = True
-        if kept is not None and self._may_warn():
-            LOG.warning("%s; it should be removed", trouble(self.folder, kept))
+        if kept is not None:
+            why = trouble(self.folder, kept)
+            self._complain(str(self.folder), f"{why}; it should be removed")
 
     def _heed(self, snapshot: Snapshot, error: OSError) -> None:
         """Warn, and see to it that the best so far is not lost; or end the run."""
@@ -211,11 +214,10 @@ class Saver:
         if snapshot.step == snapshot.best_step:
             self._owed = snapshot.copied()
         self._again = self._clock() + BETWEEN_TRIES
-        if self._may_warn():
-            LOG.warning(
-                "%s; no checkpoint this time: training goes on, and it is tried again",
-                why,
-            )
+        self._complain(
+            str(path),
+            f"{why}; no checkpoint this time: training goes on, and it is tried again",
+        )
 
     def _look_at_room(self, snapshot: Snapshot) -> None:
         """Warn once, at the start, if the disk has no room for two checkpoints."""
@@ -231,11 +233,3 @@ class Saver:
                 amount(snapshot.size),
                 amount(free),
             )
-
-    def _may_warn(self) -> bool:
-        """Whether the last warning was long enough ago."""
-        now = self._clock()
-        if now < self._warn_after:
-            return False
-        self._warn_after = now + BETWEEN_TRIES
-        return True

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from slangmod.commands.saving import Ground, Insistence, learnt_from
+from slangmod.complaints import Complaints
 from slangmod.errors import RunError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import StepsCsv
@@ -29,7 +30,13 @@ class Waiting:
 
 
 def insistence(run: RunDir, disk: Waiting, gives_up=lambda: False) -> Insistence:
-    return Insistence(run, gives_up, clock=lambda: disk.now, sleep=disk.sleep)
+    return Insistence(
+        run,
+        gives_up,
+        Complaints(lambda: disk.now),
+        clock=lambda: disk.now,
+        sleep=disk.sleep,
+    )
 
 
 @pytest.fixture

@@ -71,6 +71,32 @@ def test_residual_projections_are_scaled_by_depth(tiny: Any, n_layers: int) -> N
             assert abs(matrix.weight.mean()) < 0.1 * expected
 
 
+@pytest.mark.parametrize("flavor", ["vanilla", "glu"])
+def test_layers_that_begin_at_zero_pass_on_what_they_get_and_learn(
+    tiny: Any, flavor: str
+) -> None:
+    models = []
+    for zeros in (False, True):
+        part = {"zero_init": zeros, "dropout": 0.0, "positions": "rotary"}
+        part |= {"feedforward": {"flavor": flavor}}
+        torch.manual_seed(1)
+        models.append(build_model(tiny(model=part), VOCAB))
+    drawn, begun = (dict(model.named_parameters()) for model in models)
+    silent = {name for name in drawn if not torch.equal(drawn[name], begun[name])}
+    assert {name.partition(".")[2].partition(".")[2] for name in silent} == {
+        "attention.output.weight",
+        "feedforward.down.weight",
+    }
+    assert all(begun[name].count_nonzero() == 0 for name in silent)
+    model = models[1]
+    ids = torch.randint(VOCAB, (2, 6))
+    logits = model(ids)
+    untouched = model.embedding(ids) * model.positions.embedding_scale
+    assert torch.equal(logits, model.head(model.norm(untouched)))
+    logits.square().sum().backward()
+    assert all(begun[name].grad.count_nonzero() for name in silent)
+
+
 @pytest.mark.parametrize(
     "shape",
     [

@@ -12,6 +12,7 @@ FORMULAS = {
     "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
     "none": lambda x: x,
     "relu": lambda x: max(x, 0.0),
+    "relu2": lambda x: max(x, 0.0) ** 2,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "swish": lambda x: x / (1 + math.exp(-x)),
 }

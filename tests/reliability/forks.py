@@ -14,56 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIG = """\
-[files]
-raw = "raw"
-
-[tokens]
-algo = "byte"
-
-[data]
-seq_len = 16
-jitter = 4
-precision = "float32"
-
-[model]
-dim = 16
-n_heads = 2
-n_layers = 1
-context = 32
-compile = false
-
-[train]
-batch_size = 8
-step_freq = 2
-max_epochs = 3
-warmup = 20
-learning_rate = 0.01
-cb_freq = 2
-
-[checkpoint]
-every = 20
-"""
-
 ENVIRONMENT = {
     **{key: text for key, text in os.environ.items() if not key.startswith("SLM_")},
     "OMP_NUM_THREADS": "1",
     # Which numpy brings, and which starts its threads when it is loaded.
     "OPENBLAS_NUM_THREADS": "1",
 }
-
-
-def make_folder(folder: Path) -> Path:
-    """``folder`` with config.toml and a few raw documents."""
-    raw = folder / "raw"
-    raw.mkdir(parents=True)
-    (folder / "config.toml").write_text(CONFIG, "utf-8")
-    sentence = "the cat sat on a mat and saw the dog that ran after a red ball"
-    words = sentence.split()
-    for name, size in (("train", 700), ("test", 150), ("validation", 150)):
-        text = " ".join(words[(i * i + i // 7) % len(words)] for i in range(size))
-        (raw / f"{name}.txt").write_text(text, "utf-8")
-    return folder
 
 
 SHARED = (

@@ -17,46 +17,17 @@ from slangmod.commands import dissecting, replay, session
 from slangmod.runs.summary import read_summary
 from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
+from tests.reliability.tiny import tiny
 
-CONFIG = """\
-log_level = "error"
-progress = false
-
-[files]
-raw = "raw"
-
-[tokens]
-algo = "byte"
-
-[data]
-seq_len = 16
-jitter = 3
-precision = "float32"
-
-[model]
-dim = 16
-n_heads = 2
-n_layers = 1
-context = 32
-dropout = 0.1
-compile = false
-
-[train]
-batch_size = 8
-step_freq = 2
-max_epochs = 3
-warmup = 10
-learning_rate = 0.01
-ema = 0.9
-patience = 9
-
-[checkpoint]
-every = 7
-
-[guard]
-on_spike = "rewind"
-spike_window = 8
-"""
+CONFIG = tiny(
+    log_level="error",
+    progress=False,
+    data={"jitter": 3},
+    model={"context": 32, "dropout": 0.1},
+    train={"step_freq": 2, "max_epochs": 3, "ema": 0.9, "patience": 9},
+    checkpoint={"every": 7},
+    guard={"on_spike": "rewind", "spike_window": 8},
+)
 """17 steps an epoch, with checkpoints between; what can change while training does."""
 
 Harm = Callable[[Tensor], Tensor]

@@ -3,58 +3,35 @@
 from pathlib import Path
 
 from slangmod.cli import main
+from tests.reliability.tiny import tiny, write_raw
 
-CONFIG = """\
-threads = 1
-progress = false
-
-[files]
-raw = "raw"
-
-[tokens]
-algo = "byte"
-
-[data]
-seq_len = 16
-jitter = 4
-precision = "float32"
-
-[model]
-dim = 16
-n_heads = 2
-n_layers = 1
-context = 64
-compile = false
-dropout = 0.1
-
-[train]
-batch_size = 8
-step_freq = 2
-max_epochs = 2
-warmup = 10
-learning_rate = 0.01
-
-[checkpoint]
-every = 8
-"""
+CONFIG = tiny(
+    threads=1,
+    progress=False,
+    model={"dropout": 0.1},
+    train={"step_freq": 2, "max_epochs": 2},
+    checkpoint={"every": 8},
+)
+BEHIND = tiny(
+    model={"context": 32},
+    train={"step_freq": 2, "max_epochs": 3, "warmup": 20, "cb_freq": 2},
+    checkpoint={"every": 20},
+)
+"""Of runs in processes of their own, which say what they do."""
 TO_ENCODE = ("clean", "tokenize", "encode", "--toml", "config.toml")
 
 
-def write_raw(folder: Path, size: int = 300) -> None:
-    """Raw documents of ``size`` words, of which train has nine in ten."""
-    sentence = "the cat sat on a mat and saw the dog that ran after a red ball"
-    words = sentence.split()
-    raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
-    for name, count in (("train", size), ("test", size // 10), ("validation", 30)):
-        text = " ".join(words[(i * i + i // 7) % len(words)] for i in range(count))
-        (raw / f"{name}.txt").write_text(text, "utf-8")
+def make_folder(folder: Path) -> Path:
+    """``folder`` with a config.toml for such runs, and a few raw documents."""
+    write_raw(folder / "raw", 700, 150)
+    (folder / "config.toml").write_text(BEHIND, "utf-8")
+    return folder
 
 
 def make_work(folder: Path) -> Path:
     """Fill ``folder``, which must be the current one, up to the encodings."""
     (folder / "config.toml").write_text(CONFIG, "utf-8")
-    write_raw(folder)
+    write_raw(folder / "raw", 300, 30)
     assert main(TO_ENCODE) == 0
     return folder
 

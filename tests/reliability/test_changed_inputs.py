@@ -21,7 +21,8 @@ from slangmod.settings.changing import (
     changes_by_name,
     ruled_by,
 )
-from tests.reliability.small_work import make_work, train, write_raw
+from tests.reliability.small_work import make_work, train
+from tests.reliability.tiny import write_raw
 
 NEXT = {
     "train.learning_rate": "0.002",
@@ -169,7 +170,7 @@ def test_a_permitted_change_is_the_runs_own_from_then_on(work, capsys, promise) 
 def test_other_data_need_permission_and_another_tokenizer_has_none(
     work, capsys, promise
 ) -> None:
-    write_raw(work, 450)
+    write_raw(work / "raw", 450, 45, 30)
     assert main(["clean", "encode", "--toml", "config.toml"]) == 0
     further = ("--train.max_epochs", "3")
     assert resume(*further) == 2

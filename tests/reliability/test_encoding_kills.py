@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from slangmod.cli import main
-from tests.reliability.small_work import CONFIG, write_raw
+from tests.reliability.small_work import CONFIG
+from tests.reliability.tiny import write_raw
 
 ACTIONS = ("clean", "tokenize", "encode")
 SERVER = """
@@ -45,7 +46,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     Path("config.toml").write_text(CONFIG.replace('"byte"', '"bpe"\nvocab = 300'))
-    write_raw(Path(), 20_000)
+    write_raw(Path("raw"), 20_000, 2_000, 30)
     return tmp_path / "work"
 
 

@@ -15,7 +15,8 @@ from slangmod.commands.watchdog import GENEROUS, Watchdog
 from slangmod.runs.directory import RunDir
 from slangmod.settings.surviving import Guard
 from slangmod.training.events import Progress
-from tests.reliability.forks import Forks, make_folder
+from tests.reliability.forks import Forks
+from tests.reliability.small_work import make_folder
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "run", "--guard.hang_time", "1s")
 HANGING = {

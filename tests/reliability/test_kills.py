@@ -23,7 +23,7 @@ Twice that where one may be on its way in the background when the next is due.""
 
 
 def kill_at_random(workshop: Workshop, config: str, kills: int, seconds: float) -> None:
-    """So many SIGKILLs, up to five on each run before it is carried to its end.
+    """So many SIGKILLs, up to nine on each run before it is carried to its end.
 
     They come at any time of the ``seconds`` that a run takes.
     """
@@ -31,7 +31,7 @@ def kill_at_random(workshop: Workshop, config: str, kills: int, seconds: float) 
     left = kills
     while left:
         name = workshop.new("killed")
-        for _ in range(chance.randint(1, min(5, left))):
+        for _ in range(chance.randint(1, min(9, left))):
             words = workshop.onwards(config, name)
             if words[0] == "train" and chance.random() < 0.5:
                 words = (*words, "--continue")

@@ -14,7 +14,8 @@ import pytest
 from slangmod.errors import RunBusyError, RunError
 from slangmod.locks import holder_file
 from slangmod.runs.directory import RunDir
-from tests.reliability.forks import CONFIG, ENVIRONMENT, Forks, make_folder
+from tests.reliability.forks import ENVIRONMENT, Forks
+from tests.reliability.small_work import BEHIND, make_folder
 
 PROGRAM = (sys.executable, "-m", "slangmod")
 TRAIN = ("train", "--toml", "config.toml")
@@ -81,7 +82,7 @@ def begun(folder: Path) -> RunDir:
     """A run that has a checkpoint, as far as its names tell."""
     run = RunDir.of(folder, "first")
     (run.checkpoints / "step-000000000").mkdir(parents=True)
-    run.config.write_text(CONFIG, "utf-8")
+    run.config.write_text(BEHIND, "utf-8")
     return run
 
 
@@ -111,7 +112,7 @@ def test_of_two_that_start_at_once_one_has_the_run(tmp_path, promise) -> None:
     ],
 )
 def test_a_second_writer_is_turned_away_at_once(tmp_path, promise, words) -> None:
-    (tmp_path / "config.toml").write_text(CONFIG, "utf-8")
+    (tmp_path / "config.toml").write_text(BEHIND, "utf-8")
     run = begun(tmp_path)
     with run.lock():
         before = cpu_seconds()

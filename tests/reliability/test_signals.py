@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import tomli
 
-from tests.reliability.forks import ENVIRONMENT, Forks, make_folder
+from tests.reliability.forks import ENVIRONMENT, Forks
+from tests.reliability.small_work import make_folder
 
 PROGRAM = f"{sys.executable} -m slangmod"
 TRAIN = ("train", "--toml", "config.toml")

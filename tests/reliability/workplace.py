@@ -10,32 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from slangmod.cli import main
+from tests.reliability.tiny import tiny
 
-CONFIG = """\
-progress = false
-[files]
-raw = "raw"
-[tokens]
-algo = "byte"
-[data]
-seq_len = 16
-jitter = 4
-precision = "float32"
-device = "cpu"
-[model]
-dim = 16
-n_heads = 2
-n_layers = 1
-context = 32
-compile = false
-[train]
-batch_size = 8
-max_steps = 6
-warmup = 2
-[checkpoint]
-every = 2
-keep = 3
-"""
+CONFIG = tiny(
+    progress=False,
+    data={"device": "cpu"},
+    model={"context": 32},
+    train={"max_steps": 6, "warmup": 2, "learning_rate": 0.001},
+    checkpoint={"every": 2, "keep": 3},
+)
 
 ERROR = "slangmod: error: "
 

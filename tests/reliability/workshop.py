@@ -16,41 +16,21 @@ import pytest
 from slangmod.training.checkpoint import list_checkpoints
 from tests.reliability.bits import differences
 from tests.reliability.forks import Forks, leave_alone
+from tests.reliability.tiny import tiny, write_raw
 
-BASE = """\
-workdir = "{folder}"
-threads = 1
-progress = false
-
-[files]
-raw = "{folder}/raw"
-
-[tokens]
-algo = "byte"
-
-[data]
-seq_len = 16
-jitter = 4
-precision = "float32"
-
-[model]
-dim = 16
-n_heads = 2
-n_layers = 2
-context = 64
-dropout = 0.2
-compile = false
-
-[train]
-batch_size = 16
-max_epochs = 6
-warmup = 8
-learning_rate = 0.3
-cb_freq = 2
-
-[checkpoint]
-every = 4
-"""
+BASE = {
+    "threads": 1,
+    "progress": False,
+    "model": {"n_layers": 2, "dropout": 0.2},
+    "train": {
+        "batch_size": 16,
+        "max_epochs": 6,
+        "warmup": 8,
+        "learning_rate": 0.3,
+        "cb_freq": 2,
+    },
+    "checkpoint": {"every": 4},
+}
 
 CONFIGS = {
     "adamw": """
@@ -105,21 +85,14 @@ ROOT = Path(__file__).parents[2]
 CALL = "from tests.reliability.hooks import HOOKS; HOOKS[{!r}]({})"
 """What a child does before its command, to be stopped at an exact place."""
 
-SENTENCE = "the cat sat on a mat and saw the dog that ran after a red ball"
-SIZES = {"train": 310, "test": 60, "validation": 60}
-"""Words of each split."""
-
 
 def fill(folder: Path) -> None:
     """Write all settings, and raw documents that are the same on each machine."""
-    (folder / "config.toml").write_text(BASE.format(folder=folder), "utf-8")
+    places = {"workdir": str(folder), "files": {"raw": str(folder / "raw")}}
+    (folder / "config.toml").write_text(tiny(**places, **BASE), "utf-8")
     for name, change in CONFIGS.items():
         add_config(folder, name, change)
-    (folder / "raw").mkdir()
-    words = SENTENCE.split()
-    for name, size in SIZES.items():
-        text = " ".join(words[(i * i + i // 7) % len(words)] for i in range(size))
-        (folder / "raw" / f"{name}.txt").write_text(text, "utf-8")
+    write_raw(folder / "raw", 310, 60)
 
 
 def add_config(folder: Path, name: str, change: str) -> None:

@@ -123,11 +123,14 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path):
 
 def test_what_a_dead_holder_left_is_swept_and_a_report_under_way_is_not(tmp_path):
     run = begun(tmp_path, "first")
-    names = ("config.toml", "summary.toml", "tracking.json", "run.holder")
-    for name in (*names, "report.html"):
+    names = ("config.toml", "summary.toml", "tracking.json", "changes.json")
+    for name in (*names, "run.holder", "report.html"):
         (run.root / f".aside-{'0' * 32}-{name}").write_text("half")
+    for folder in (run.root / f".aside-{'0' * 32}-model", run.bad_steps):
+        folder.mkdir()
+        (folder / f".aside-{'0' * 32}-step-000000001.json").write_text("half")
     with run.lock():
-        left = [path.name for path in run.root.glob(".aside-*")]
+        left = [path.name for path in run.root.rglob(".aside-*")]
     assert left == [f".aside-{'0' * 32}-report.html"]
     assert run.config.is_file()
 

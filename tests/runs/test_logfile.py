@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from slangmod.complaints import Complaints
 from slangmod.runs.logfile import RunLog
 
 
@@ -75,7 +76,7 @@ def test_a_full_disk_is_reported_once_and_does_not_raise(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     top = logging.getLogger("slangmod")
-    log = RunLog(clock=lambda: 0.0)
+    log = RunLog(complaints=Complaints(lambda: 0.0))
     handlers = (log, Seen())
     for handler in handlers:
         top.addHandler(handler)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from slangmod.complaints import Complaints
 from slangmod.runs.recorders import (
     AVERAGE_COLUMNS,
     SPEED_COLUMNS,
@@ -181,7 +182,7 @@ def test_a_full_disk_delays_rows_and_loses_none(tmp_path, monkeypatch, caplog, r
     now = [0.0]
     disk = FullDisk(write, room)
     monkeypatch.setattr("slangmod.files.os.write", disk)
-    table = StepsCsv(tmp_path / "steps.csv", clock=lambda: now[0])
+    table = StepsCsv(tmp_path / "steps.csv", Complaints(lambda: now[0]))
     for batch in range(1, 6):
         now[0] += 10
         table(replace(STEP, batch=batch))

@@ -196,6 +196,10 @@ CLASHES = [
     ({"files.raw": "a\0b"}, ("files.raw",)),
     ({"files.tokenizer": ""}, ("files.tokenizer",)),
     ({"train.init_from": ""}, ("train.init_from",)),
+    (
+        {"model.zero_init": True, "model.feedforward.flavor": "grn"},
+        ("model.zero_init", "model.feedforward.flavor"),
+    ),
 ]
 
 SOUND = [
@@ -203,6 +207,7 @@ SOUND = [
     {"model.n_kv_heads": 8},
     {"model.dim": 16, "model.positions": "rotary"},
     {"model.dim": 8, "model.positions": "learnable"},
+    {"model.zero_init": True, "model.feedforward.flavor": "glu"},
     {"data.seq_len": 4096},
     {"data.overlap": 511},
     {"data.overlap": 511.0},

@@ -1,0 +1,36 @@
+"""Trouble that lasts, told once a minute however many meet with it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+LOG = logging.getLogger(__name__)
+
+BETWEEN: Final = 60.0
+"""Seconds from one warning to the next."""
+
+
+class Complaints:
+    """Warnings of one run about its disk: one a minute of all that want to warn.
+
+    What is held back meanwhile is named in the next one. ``clock`` gives seconds and is
+    read only when something went wrong.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._after = float("-inf")
+        self._held: dict[str, None] = {}  # a set that remembers the order
+
+    def __call__(self, place: str, message: str) -> None:
+        """Warn of ``message``, which is about ``place``, or remember the place."""
+        now = self._clock()
+        if now < self._after:
+            self._held[place] = None
+            return
+        self._after = now + BETWEEN
+        self._held.pop(place, None)
+        others = ", ".join(self._held)
+        self._held.clear()  # before the warning, which may itself be refused
+        LOG.warning("%s", f"{message} (the same for {others})" if others else message)
