@@ -41,8 +41,8 @@ from slangmod.training.device import reproducible
 
 RESULT = Path(__file__).parent / "results" / "overhead.json"
 ROUNDS = 3
-STEPS = 40
-WARM_UP = 5
+STEPS = 25
+WARM_UP = 3
 GOAL = 0.02
 PRECISIONS = ("bfloat16", "float32")
 OVERHEAD = ("data", "logging", "rest")
