@@ -29,7 +29,7 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_line, stage_tables
-from slangmod.commands.stepping import next_step
+from slangmod.commands.stepping import chosen, next_step
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
@@ -152,6 +152,7 @@ class Conductor:
                 objective,
                 save=self.save,
                 save_again=self.saver.due_again,
+                rows=self.choices.rows,
                 requested=self.requested,
                 tell=all_of(*watching, speed, *self.witnesses(session)),
             )
@@ -177,7 +178,7 @@ class Conductor:
                 if isinstance(ended, Spike)
                 else next_session(session)
             )
-            objective = next_step(session, after, objective)
+            objective = next_step(session, after, objective, self.choices.rows)
         self.signals.arm()
         return after, objective
 
@@ -264,8 +265,7 @@ class Conductor:
             {"reason": None, "why": None, **known, **outcome},
             asdict(score) if score else {},
             environment(self.choices.device, self.choices.threads)
-            | {"compiled": self.choices.compiled}
-            | {"deterministic": self.choices.deterministic},
+            | chosen(self.choices),
             self.cost(),
             self.stages(),
         )

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 import torch
 
 from slangmod.commands.at_hand import data_at_hand
+from slangmod.commands.fitting import rows_at_once
 from slangmod.commands.trial import Memory, Trial, Trials
 from slangmod.data.rows import rows_of
 from slangmod.data.shards import encodings_folder, open_encodings
 from slangmod.errors import SettingsError
+from slangmod.settings.automatic import in_portions
 from slangmod.settings.course import (
     MOST_STEPS,
     Data,
@@ -139,10 +141,11 @@ def make_plan(settings: Settings, *, calibrate: bool) -> Plan:
     data = data_at_hand(settings)
     vocab = vocab_of(settings, data)
     course = course_or_reason(settings, data)
+    rows = rows_at_once(settings, vocab, device)
     with reproducible(deterministic, threads):
         trials = Trials(settings, vocab, device, course.legs, calibrate)
         stages = tuple(
-            stage_part(plan, index, course, trials)
+            stage_part(plan, index, course, trials, rows)
             for index, plan in enumerate(stages_of(settings))
         )
     return Plan(
@@ -154,7 +157,7 @@ def make_plan(settings: Settings, *, calibrate: bool) -> Plan:
         parameters_by_part(settings.model, vocab),
         course,
         stages,
-        test_batches(settings, data),
+        test_batches(in_portions(settings, rows), data),
         max((stage.trial.memory for stage in stages), key=lambda one: one.peak),
     )
 
@@ -186,16 +189,16 @@ def course_or_reason(settings: Settings, data: Data | None) -> Course:
 
 
 def stage_part(
-    plan: StagePlan, index: int, course: Course, trials: Trials
+    plan: StagePlan, index: int, course: Course, trials: Trials, rows: int | None
 ) -> StagePart:
-    """Stage ``index`` with its trial; ``max_steps`` may have cut it off."""
+    """Stage ``index``, tried with ``rows`` at a time; ``max_steps`` may cut it."""
     steps = course.legs[index].steps if index < len(course.legs) else 0
     return StagePart(
         plan,
         steps if course.legs else None,
         course.rates[index] if index < len(course.rates) else (),
         flops_of_token(plan.settings.model, trials.vocab, plan.settings.data.seq_len),
-        trials.of(plan.settings),
+        trials.of(in_portions(plan.settings, rows)),
     )
 
 

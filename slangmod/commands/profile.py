@@ -17,6 +17,7 @@ from slangmod.commands.choosing import say
 from slangmod.commands.classes import check_classes
 from slangmod.commands.costs import Yardstick, flops_per_token
 from slangmod.commands.counting import amount
+from slangmod.commands.fitting import rows_at_once
 from slangmod.commands.initial import initial_weights
 from slangmod.commands.session import Session, build_trainer, open_session
 from slangmod.commands.stepping import choose_step
@@ -79,8 +80,9 @@ def run(call: Call) -> None:
     deterministic = settings.deterministic or device.type == "cpu"
     with reproducible(deterministic, threads):
         session = open_session(settings, encodings, device, weights=weights)
-        objective, compiled = choose_step(session, settings.model.compile)
-        found = look(session, objective, steps)
+        rows = rows_at_once(settings, encodings.manifest.vocab, device)
+        objective, compiled = choose_step(session, settings.model.compile, rows)
+        found = look(session, objective, steps, rows)
         write_trace(found.trace, target)
         stick = Yardstick(
             peak_of(device, settings.data.precision),
@@ -130,10 +132,13 @@ def free_name(settings: Settings, now: datetime) -> Path:
     return path
 
 
-def look(session: Session, objective: Objective, steps: int) -> Found:
-    """Warm up, take ``steps`` for the times, and as many once more for the trace."""
+def look(session: Session, objective: Objective, steps: int, rows: int | None) -> Found:
+    """Warm up, take ``steps`` for the times, and as many once more for the trace.
+
+    ``rows``: computed at a time; None: those of a mini-batch.
+    """
     trainer = build_trainer(
-        session, objective, save=nothing, requested=never, tell=nothing
+        session, objective, save=nothing, requested=never, tell=nothing, rows=rows
     )
     counters, times = session.state.counters, session.state.times
     with stepping(trainer, session) as take:

@@ -23,7 +23,7 @@ from slangmod.commands.session import (
     next_session,
     open_session,
 )
-from slangmod.commands.stepping import compile_again, next_step
+from slangmod.commands.stepping import next_step, step_again
 from slangmod.data.shards import check_fresh
 from slangmod.errors import DataError, UserError
 from slangmod.runs.directory import RunDir
@@ -84,8 +84,8 @@ def replay(folder: RunDir, settings: Settings, step: int) -> dict[str, Any]:
         load_checkpoint(checkpoint, session.state)
         done = session.state.counters.step
         LOG.info("from %s, %d steps on", checkpoint.name, step - 1 - done)
-        objective = compile_again(session) if choices.compiled else session.objective
-        session, objective = reach(folder, session, objective, step - 1)
+        objective = step_again(session, choices)
+        session, objective = reach(folder, session, objective, step - 1, choices.rows)
         return {"checkpoint": checkpoint.name, **dissect(session, objective)}
 
 
@@ -101,11 +101,15 @@ def checkpoint_before(folder: RunDir, step: int) -> Path:
 
 
 def reach(
-    folder: RunDir, session: Session, objective: Objective, step: int
+    folder: RunDir,
+    session: Session,
+    objective: Objective,
+    step: int,
+    rows: int | None = None,
 ) -> tuple[Session, Objective]:
     """Take steps until ``step`` of them are done, as the run took them."""
     while True:
-        before, trainer = session, quiet_trainer(session, objective)
+        before, trainer = session, quiet_trainer(session, objective, rows)
         try:
             take_steps(trainer, session, step)
         except SpikeError as found:
@@ -121,7 +125,7 @@ def reach(
                 done = session.state.counters.step
                 raise UserError(f"--step {step + 1}: the run ends with step {done}")
             session = next_session(session)
-        objective = next_step(before, session, objective)
+        objective = next_step(before, session, objective, rows)
 
 
 def take_steps(trainer: Trainer, session: Session, step: int) -> None:
@@ -136,12 +140,12 @@ def take_steps(trainer: Trainer, session: Session, step: int) -> None:
     ledger.flush()
 
 
-def quiet_trainer(session: Session, objective: Objective) -> Trainer:
+def quiet_trainer(session: Session, objective: Objective, rows: int | None) -> Trainer:
     """A trainer that neither saves nor tells."""
 
     def nothing(_: object) -> None:
         """What is repeated has been saved and told before."""
 
     return build_trainer(
-        session, objective, save=nothing, requested=never, tell=nothing
+        session, objective, save=nothing, requested=never, tell=nothing, rows=rows
     )

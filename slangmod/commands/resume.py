@@ -24,7 +24,7 @@ from slangmod.commands.session import (
     promise,
 )
 from slangmod.commands.signals import Signals
-from slangmod.commands.stepping import compile_again
+from slangmod.commands.stepping import step_again
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
@@ -95,7 +95,7 @@ def carry_on(
         if has_ended(session, signals) and is_summed_up(folder, session.state):
             tell_outcome(folder)
             return
-        objective = compile_again(session) if choices.compiled else session.objective
+        objective = step_again(session, choices)
         done = session.state.counters
         keep_changes(folder, changes, done.step)
         write_text(folder.config, run_config(resolved, folder.name))

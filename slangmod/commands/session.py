@@ -50,6 +50,8 @@ class Choices:
     threads: Annotated[int, Field(ge=1, le=1024)]
     compiled: bool
     deterministic: bool
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """computed at a time; None: those of a mini-batch"""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def build_trainer(
     requested: Callable[[], bool],
     tell: Callback,
     save_again: Callable[[], bool] = never,
+    rows: int | None = None,
 ) -> Trainer:
     """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe.
 
@@ -249,6 +252,7 @@ def build_trainer(
         planned=session.planned_batches(),
         rules=rules_of(settings),
         device=session.device,
+        rows=rows,
     )
 
 

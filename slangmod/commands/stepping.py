@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from slangmod.commands.session import COMPILED_IN, Session
+from slangmod.commands.session import COMPILED_IN, Choices, Session
 from slangmod.errors import RunError
 from slangmod.training.compiling import (
     PAYS_AFTER,
@@ -12,13 +12,29 @@ from slangmod.training.compiling import (
     estimated_seconds,
 )
 from slangmod.training.feed import to_device
+from slangmod.training.portions import of_rows
 from slangmod.training.step import Objective
 
 LOG = logging.getLogger(__name__)
 
 
-def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
-    """The step to train with, compiled if that is ``wanted``, pays, and works."""
+def chosen(choices: Choices) -> dict[str, bool | int]:
+    """What summary.toml says of how a run computes."""
+    rows = {} if choices.rows is None else {"rows_at_once": choices.rows}
+    return {
+        "compiled": choices.compiled,
+        "deterministic": choices.deterministic,
+        **rows,
+    }
+
+
+def choose_step(
+    session: Session, wanted: bool, rows: int | None = None
+) -> tuple[Objective, bool]:
+    """The step to train with, compiled if that is ``wanted``, pays, and works.
+
+    ``rows`` are computed at a time, here and in the others; None: a mini-batch.
+    """
     if not wanted:
         return session.objective, False
     parameters = sum(weight.numel() for weight in session.state.model.parameters())
@@ -35,20 +51,28 @@ def choose_step(session: Session, wanted: bool) -> tuple[Objective, bool]:
     if seconds < PAYS_AFTER:
         LOG.info("not compiled: so short a training is over before that pays")
         return session.objective, False
-    return compile_step(session)
+    return compile_step(session, rows)
 
 
-def compile_step(session: Session) -> tuple[Objective, bool]:
+def compile_step(session: Session, rows: int | None = None) -> tuple[Objective, bool]:
     """The compiled step, tried on the first batch; the eager one if that fails."""
     LOG.info("compiling the training step")
     session.state.model.train()
-    batch = to_device(session.train.batch(session.train.first_batch), session.device)
-    return compiled_or_eager(session.objective, batch, session.state.model.parameters())
+    batch = of_rows(session.train.batch(session.train.first_batch), rows)
+    ready = to_device(batch, session.device)
+    return compiled_or_eager(session.objective, ready, session.state.model.parameters())
 
 
-def compile_again(session: Session) -> Objective:
+def step_again(session: Session, choices: Choices) -> Objective:
+    """The step of a run that goes on; RunError if it was compiled and cannot be."""
+    if not choices.compiled:
+        return session.objective
+    return compile_again(session, choices.rows)
+
+
+def compile_again(session: Session, rows: int | None = None) -> Objective:
     """The compiled step of a run that was compiled before; RunError if that fails."""
-    objective, compiled = compile_step(session)
+    objective, compiled = compile_step(session, rows)
     if not compiled:
         raise RunError(
             "the run was compiled, and cannot be here: its bits would differ"
@@ -56,7 +80,9 @@ def compile_again(session: Session) -> Objective:
     return objective
 
 
-def next_step(before: Session, session: Session, objective: Objective) -> Objective:
+def next_step(
+    before: Session, session: Session, objective: Objective, rows: int | None = None
+) -> Objective:
     """The step of a stage, given the ``objective`` of the stage ``before``.
 
     What was compiled for other shapes is forgotten first: the compiler would else
@@ -72,4 +98,4 @@ def next_step(before: Session, session: Session, objective: Objective) -> Object
     if old == new:
         return objective
     torch.compiler.reset()
-    return compile_again(session)
+    return compile_again(session, rows)

@@ -13,6 +13,7 @@ from slangmod.commands.call import Call
 from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.deadline import tell_first_deadline
+from slangmod.commands.fitting import rows_at_once
 from slangmod.commands.initial import initial_weights
 from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.repeating import refuse_existing, repetitions
@@ -125,14 +126,13 @@ def begin(
     deterministic = settings.deterministic or device.type == "cpu"
     exact = promise(device, threads, deterministic=deterministic)
     LOG.info("run '%s' in %s on %s", folder.name, folder.root, exact)
-    with (
-        reproducible(deterministic, threads),
-        Watchdog(folder, settings.guard) as watchdog,
-    ):
+    reproducibly = reproducible(deterministic, threads)
+    with reproducibly, Watchdog(folder, settings.guard) as watchdog:
         session = open_session(settings, encodings, device, weights=weights)
         describe(session)
-        objective, compiled = choose_step(session, settings.model.compile)
-        choices = Choices(str(device), threads, compiled, deterministic)
+        rows = rows_at_once(settings, encodings.manifest.vocab, device)
+        objective, compiled = choose_step(session, settings.model.compile, rows)
+        choices = Choices(str(device), threads, compiled, deterministic, rows)
         done = session.state.counters
         with (
             room_for(folder, config),

@@ -62,7 +62,7 @@ CHANGES: Final = {
     """,
     WITHOUT_EFFECT: """
     workdir name size base repeat extra train.init_from
-    model.zero_init
+    model.zero_init train.largest_batch
     files.raw files.suffix files.column files.min_doc_len files.cleaners
     files.encoding files.max_doc_bytes files.on_bad_file files.tokenizer
     sweep.n_trials sweep.sampler sweep.n_startup_trials sweep.seed sweep.direction

@@ -9,6 +9,7 @@ from typing import Any
 
 from slangmod.errors import SettingsError
 from slangmod.settings import entries as sources
+from slangmod.settings.automatic import without_auto
 from slangmod.settings.catalog import Key, free_tables
 from slangmod.settings.check import abridged, amiss, checked
 from slangmod.settings.computing import computed
@@ -132,7 +133,7 @@ def _resolved(
     problems = list(layers.problems)
     sound: list[list[Entry]] = []
     bad: set[Key] = {*undecided}
-    for entries in numbered(layers.entries, problems):
+    for entries in numbered(without_auto(layers.entries), problems):
         good, found = checked(entries)
         problems += found
         sound.append(good)

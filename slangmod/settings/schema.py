@@ -6,6 +6,7 @@ Draft 7, without what older readers do not know (const, if, prefixItems).
 from collections.abc import Iterable
 from typing import Any
 
+from slangmod.settings.automatic import AUTO, BATCH_SIZE
 from slangmod.settings.catalog import Key, Known, Shape, arrays, catalog, tables
 from slangmod.settings.free import thawed
 from slangmod.settings.literals import NONE
@@ -92,6 +93,8 @@ def _setting(known: Known) -> dict[str, Any]:
         forms.append(CLASS)
     if not (known.holds_text or known.free):
         forms.append(EXPRESSION)
+    if known.path == BATCH_SIZE:
+        forms.append({"enum": [AUTO]})
     if known.default is not None and not known.free:
         about["default"] = thawed(known.default)
     return about | (forms[0] if len(forms) == 1 else {"anyOf": forms})

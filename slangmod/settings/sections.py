@@ -159,7 +159,8 @@ class Model(Section):
 class Train(Section):
     """How the model learns."""
 
-    batch_size: int = setting(64, "sequences per mini-batch of the whole run, whatever the number of devices", "sequences", ge=1)
+    batch_size: int = setting(64, 'sequences per mini-batch of the whole run, whatever the number of devices; "auto": as largest_batch', "sequences", ge=1)
+    largest_batch: bool = setting(False, "compute as many sequences of a step at a time as fit into memory, several mini-batches or a part of one; chosen when the run begins")
     step_freq: int = setting(1, "mini-batches whose gradients are accumulated before the optimizer takes a step", "mini-batches", ge=1)
     clip_grad: float = setting(0.8, "overall norm of all gradients above which they are scaled back", gt=0)
     label_smoothing: float = setting(0.1, "of the cross-entropy, in training only", ge=0, lt=1)

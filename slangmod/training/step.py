@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from slangmod.data.dataset import Batch
 from slangmod.training.feed import to_device
 from slangmod.training.loss import count_targets
+from slangmod.training.portions import portions
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """inputs [batch, seq], targets [batch, seq] -> sum of losses, scalar"""
@@ -36,21 +37,28 @@ def accumulate_gradients(
     batches: Sequence[Batch],
     device: torch.device,
     seed_chance: Callable[[int], None],
+    rows: int | None = None,
 ) -> tuple[Tensor, list[int]]:
     """Add up the gradient of the mean loss over all target tokens of ``batches``.
 
     Each loss is a sum, divided by the tokens of the whole step before it is
     differentiated, so that padding weighs nothing. ``seed_chance`` is called with
-    the place of each batch. -> losses [mini-batches] float64, their target tokens.
+    the place of each batch; with ``rows`` at a time, of the first of several. What was
+    computed at once has one loss, of which each batch gets its tokens' share.
+    -> losses [mini-batches] float64, their target tokens.
     """
     tokens = [count_targets(batch.targets) for batch in batches]
     share = 1.0 / max(1, sum(tokens))
-    losses = []
-    for place, batch in enumerate(batches):
-        seed_chance(place)
-        loss = objective(*to_device(batch, device))
+    losses = [torch.zeros((), dtype=torch.float64, device=device) for _ in batches]
+    for portion in portions(batches, rows):
+        if portion.first:
+            seed_chance(portion.places.start)
+        loss = objective(*to_device(portion.batch, device))
         (loss * share).backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach().double())
+        together = max(1, sum(tokens[place] for place in portion.places))
+        for place in portion.places:
+            part = tokens[place] / together if len(portion.places) > 1 else 1.0
+            losses[place] = losses[place] + loss.detach().double() * part
     return torch.stack(losses), tokens
 
 

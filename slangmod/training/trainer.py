@@ -62,6 +62,8 @@ class Trainer:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     stopwatch: Callable[[torch.device], Stopwatch] = stopwatch_for
     """for what time goes into"""
+    rows: int | None = None
+    """computed at a time; None: those of a mini-batch"""
 
     def fit(
         self, state: TrainState, train: TokenDataset, test: TokenDataset
@@ -129,6 +131,7 @@ class Trainer:
             batches,
             self.device,
             lambda place: self.seed_chance(begin + place),
+            self.rows,
         )
         ledger.stopwatch.turn_to(times.OPTIMIZER)
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
