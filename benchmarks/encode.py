@@ -6,6 +6,9 @@ A bpe tokenizer of 8192 tokens is learnt from each text and encodes it, on one c
 turns with the library's ``encode_batch_fast``, ROUNDS times. The figures are medians of
 CPU seconds, which other work on the machine disturbs less than wall time; ids must be
 identical. Each turn begins with a tokenizer that has seen nothing.
+
+How encoding scales is measured by wall time, with one process and with two, in turns,
+on a text so long that starting processes does not matter.
 """
 
 import json
@@ -25,12 +28,17 @@ from tokenizers import Tokenizer
 from slangmod.runs.environment import environment
 from slangmod.settings.sections import Settings
 from slangmod.text.learning import train_codec
+from slangmod.text.together import encoded_together
 from slangmod.text.tokenizer import Codec
 
 RESULT = Path(__file__).parent / "results" / "encode.json"
 ROUNDS = 7
 PIECE = 1 << 16
 GOAL = 3.0
+LONG = 24_000_000
+"""Characters of the text that processes share."""
+BATCH = 1 << 17
+"""Characters that go to a process at a time, as ``slangmod encode`` sends them."""
 
 
 def texts() -> dict[str, str]:
@@ -43,6 +51,48 @@ def texts() -> dict[str, str]:
     if shakespeare.is_file():
         found["tinyshakespeare"] = shakespeare.read_text("utf-8")
     return found
+
+
+def long_text() -> str:
+    """Program text of the running Python and of what is installed there."""
+    folders = sysconfig.get_paths()
+    parts, size = [], 0
+    for folder in (folders["stdlib"], folders["purelib"]):
+        for path in sorted(Path(folder).rglob("*.py")):
+            if "site-packages" in path.parts and folder == folders["stdlib"]:
+                continue
+            parts.append(path.read_text("utf-8", "replace"))
+            size += len(parts[-1])
+            if size >= LONG:
+                return "".join(parts)
+    return "".join(parts)
+
+
+def scaling() -> dict[str, object]:
+    """Wall seconds of encoding a long text with one process and with two."""
+    text = long_text()
+    settings = Settings().replace(**{"tokens.vocab": 8192})
+    learnt = train_codec(settings, [text[: LONG // 4]]).to_json()
+    batches = [
+        [text[at : at + PIECE], text[at + PIECE : at + BATCH]]
+        for at in range(0, len(text), BATCH)
+    ]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(ROUNDS):
+        for processes in seconds:
+            begin = time.perf_counter()
+            codec = Codec.from_json(learnt)
+            for _ids in encoded_together(batches, codec, processes):
+                pass
+            seconds[processes].append(time.perf_counter() - begin)
+    middle = {n: statistics.median(each) for n, each in seconds.items()}
+    best = {n: min(each) for n, each in seconds.items()}
+    return {
+        "megabytes": len(text.encode("utf-8", "replace")) / 1e6,
+        "ratio_of_two_processes": middle[1] / middle[2],
+        "ratio_of_best": best[1] / best[2],
+        "wall_seconds": seconds,
+    }
 
 
 def taken(work: Callable[[], list[list[int]]]) -> tuple[float, list[list[int]]]:
@@ -93,10 +143,13 @@ def main() -> None:
         "environment": environment("cpu", 1),
         "goal": GOAL,
         "texts": {name: compared(text) for name, text in texts().items()},
+        "scaling": scaling(),
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     for name, figures in result["texts"].items():
         print(f"{figures['ratio']:.2f} times as fast as the library: {name}")
+    ratio = result["scaling"]["ratio_of_two_processes"]
+    print(f"two processes are {ratio:.2f} times as fast as one")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,15 @@
 """Training as slangmod does it, from encodings on disk to the rows of steps.csv."""
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training_models import BATCH, DIM, HEADS, LAYERS, SEQ
 from training_rivals import LOG, RATE, STEPS, WARM_UP
 
 from slangmod.settings.sections import Settings
-
-if TYPE_CHECKING:
-    from slangmod.commands.session import Session
-    from slangmod.training.step import Objective
 
 VOCAB = 4096
 HERE = Path(__file__).parent
@@ -74,18 +68,13 @@ def prepare(settings: Settings) -> Path:
     return shard
 
 
-def as_it_is(_session: Session, objective: Objective) -> Objective:
-    return objective
-
-
 def slangmod(
     settings: Settings,
     turns: Callable[[float | None], None],
-    around: Callable[[Session, Objective], Objective] = as_it_is,
 ) -> None:
     """``slangmod train`` without its checkpoints and evaluations.
 
-    ``turns`` is called after each step; ``around`` may look at what trains, and how.
+    ``turns`` is called after each step.
     """
     import torch
 
@@ -121,7 +110,7 @@ def slangmod(
             ) as recording:
                 trainer = build_trainer(
                     session,
-                    around(session, objective),
+                    objective,
                     save=lambda _: None,
                     requested=lambda: False,
                     tell=all_of(recording, watch),

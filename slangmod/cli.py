@@ -82,12 +82,12 @@ def run(arguments: Arguments) -> int:
         sys.stderr.write(help.overview())
         return UserError.exit_code
 
+    prepare(os.environ)
     from slangmod.commands.busy import refuse_busy_run
     from slangmod.commands.calls import calls
     from slangmod.search.leash import put_on
 
     put_on(os.environ)
-    prepare(os.environ)
     planned = calls(arguments, os.environ)
     for call in planned:
         refuse_busy_run(call)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 NEEDS_LESS: Final = (
-    "a smaller train.batch_size with a larger train.step_freq, a shorter data.seq_len "
-    "or a smaller model.dim needs less"
+    "a smaller train.batch_size with a larger train.step_freq, "
+    "train.activation_checkpointing, a shorter data.seq_len or a smaller model.dim "
+    "needs less"
 )
 """What to do where memory does not suffice."""
 

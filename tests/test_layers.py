@@ -80,6 +80,7 @@ DECLARING_CALLS = {
     "frozenset",
     "getattr",
     "hasattr",
+    "inspect.unwrap",
     "logging.getLogger",
     "lru_cache",
     "range",

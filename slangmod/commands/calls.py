@@ -17,6 +17,7 @@ from slangmod.settings.load import resolve
 from slangmod.settings.paths import RUNS
 from slangmod.settings.places import known_at
 from slangmod.settings.resolved import Resolved
+from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, nearest, settings_near
 
@@ -141,6 +142,17 @@ def _unheeded(
     elif command.on_runs:
         names = [n for n, _ in settings if n.replace("-", "_") not in WHICH_RUN]
         reason = f"{action} only looks at runs; leave it out"
+    elif command.heeds_only_these:
+        names = [
+            name
+            for name, _ in settings
+            if not may_change(
+                tuple(name.replace("-", "_").split(".")), command.settings
+            )
+        ]
+        names += ["toml"] * len(arguments.files)
+        names += ["settings"] * len(arguments.objects)
+        reason = f"makes no difference to {action}; leave it out"
     elif command.on_run and not arguments.files:
         tables = tuple(f"{'.'.join(array)}." for array in arrays())
         names = [name for name, _ in settings if name.startswith(tables)]

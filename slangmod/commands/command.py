@@ -50,6 +50,12 @@ LEARNING = (
 )
 """Settings, or sections of them, that say how a run learns."""
 
+TRAINING = (
+    *(*GENERAL, *LEARNING),
+    *("repeat", "stage", "plugins", "samples", "chat", "extra"),
+)
+"""Settings, or sections of them, that a new run may be given."""
+
 WHICH_RUN = (
     "workdir",
     "name",
@@ -76,6 +82,7 @@ class Flag:
 PLOT = Flag("--plot", VALUE, "draw the curves into a picture, .png or .svg", "FILE")
 GNUPLOT = Flag("--gnuplot", SWITCH, "print the curves as a script for gnuplot")
 OUTPUT = Flag("--output", VALUE, "where to; default report.html of the run", "FILE")
+TRACE = Flag("--output", VALUE, "where to; default a file in WORKDIR/profiles", "FILE")
 SPLIT = Flag(
     "--split",
     VALUE,
@@ -98,6 +105,10 @@ FORMAT = Flag(
     ("table", "json", "csv", "html"),
 )
 TOP = Flag("--top", VALUE, "only so many of the best; default: all", "N")
+CONTINUE = Flag("--continue", SWITCH, "resume the run of that name if it exists")
+OVERWRITE = Flag("--overwrite", SWITCH, "move an old run of that name aside first")
+STEPS = Flag("--steps", VALUE, "how many steps to look at; default 3", "N")
+FULL = Flag("--full", SWITCH, "compiled steps and the shape of GPT-2, too; minutes")
 JSON = Flag("--json", SWITCH, "print JSON")
 ALLOW = Flag(
     "--allow-change",
@@ -118,7 +129,8 @@ class Command:
     for those in ``changeable``. ``on_runs``: looks at any number of runs. ``resolves``:
     is called with the settings of flags, environment and file; ``default_file``: the
     file of the current folder is one, where no other is named; ``searches``: settings
-    may say what to try rather than what to take.
+    may say what to try rather than what to take; ``heeds_only_these``: flags for other
+    settings than those in ``settings`` are refused.
     """
 
     help: str
@@ -134,3 +146,4 @@ class Command:
     resolves: bool = True
     default_file: bool = True
     searches: bool = False
+    heeds_only_these: bool = False

@@ -4,14 +4,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from textwrap import shorten
 from typing import Any
 
 import torch
 
 from slangmod.commands.bad_steps import BadSteps
+from slangmod.commands.costs import cost_of, open_speed, tell_cost
 from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.measuring import MemoryWatch
+from slangmod.commands.out_of_memory import explained
 from slangmod.commands.recording import Recording
 from slangmod.commands.rewinding import (
     fit_or_spike,
@@ -32,12 +33,7 @@ from slangmod.commands.stepping import chosen, next_step
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
-from slangmod.errors import (
-    NEEDS_LESS,
-    RunError,
-    StoppedError,
-    is_out_of_memory,
-)
+from slangmod.errors import RunError, StoppedError
 from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
 from slangmod.runs.directory import RunDir
@@ -54,7 +50,7 @@ from slangmod.training.disk import trouble
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.events import Callback, Spike, all_of
 from slangmod.training.limits import Outcome
-from slangmod.training.memory import peak_memory
+from slangmod.training.peak import Peak, peak_of
 from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
 from slangmod.training.step import Objective
@@ -85,6 +81,11 @@ class Conductor:
         return build_saver(
             self.run, self.session, self.encodings, self.choices, self.recording
         )
+
+    @cached_property
+    def peak(self) -> Peak:
+        """What the device could do; measured, if need be, before the first step."""
+        return peak_of(self.session.device, self.session.settings.data.precision)
 
     @property
     def insist(self) -> Insistence:
@@ -118,7 +119,7 @@ class Conductor:
             self.tell_failure(STOPPED, "broken off")
             raise
         except Exception as error:
-            told = self.explained(error)
+            told = explained(error, state.counters, self.session.device)
             self.failed(str(told))
             if told is error:
                 raise
@@ -132,6 +133,7 @@ class Conductor:
             score.bits_per_byte,
             score.accuracy,
         )
+        tell_cost(self.session, self.cost())
         LOG.info("%d steps, %s", state.counters.step, self.run.root)
 
     def train(self) -> Outcome:
@@ -143,6 +145,8 @@ class Conductor:
         while True:
             if session.settings.stage:
                 LOG.info(stage_line(session.leg, session.legs, session.settings))
+            vocab = self.encodings.manifest.vocab
+            speed = open_speed(session, vocab, self.peak, recording)
             trainer = build_trainer(
                 session,
                 objective,
@@ -150,7 +154,7 @@ class Conductor:
                 save_again=self.saver.due_again,
                 rows=self.choices.rows,
                 requested=self.requested,
-                tell=all_of(*watching, *self.witnesses(session)),
+                tell=all_of(*watching, speed, *self.witnesses(session)),
             )
             ended = fit_or_spike(trainer, session)
             if isinstance(ended, Outcome) and ended.reason != "next_stage":
@@ -225,19 +229,6 @@ class Conductor:
         with self.watchdog.slow("saving a checkpoint"):
             self.saver.save(state)
 
-    def explained(self, error: Exception) -> Exception:
-        """What to raise for ``error``: where memory ran out, and what can be done."""
-        if not is_out_of_memory(error):
-            return error
-        counters = self.session.state.counters
-        peak = peak_memory(self.session.device) / 2**20
-        return RunError(
-            f"out of memory in step {counters.step + 1}, after mini-batch "
-            f"{counters.batch}, with at most {peak:.0f} MiB in use; the last "
-            "checkpoint is good, and `slangmod resume` continues where there is more "
-            f"memory; for another run, {NEEDS_LESS} ({brief(error)})"
-        )
-
     def failed(self, message: str) -> None:
         """Write down that the run has failed, and why."""
         self.tell_failure(FAILED, message)
@@ -275,14 +266,14 @@ class Conductor:
             asdict(score) if score else {},
             environment(self.choices.device, self.choices.threads)
             | chosen(self.choices),
-            {
-                "seconds": counters.seconds,
-                "tokens": counters.tokens,
-                "tokens_per_second": counters.tokens / max(counters.seconds, 1e-9),
-                "peak_memory_bytes": peak_memory(self.session.device),
-            },
+            self.cost(),
             self.stages(),
         )
+
+    def cost(self) -> dict[str, Any]:
+        """What training has cost so far."""
+        vocab = self.encodings.manifest.vocab
+        return cost_of(self.session, vocab, self.peak, self.stages())
 
     def stages(self) -> list[dict[str, Any]]:
         """What each stage did that has begun; none of a run without."""
@@ -291,8 +282,3 @@ class Conductor:
         columns = ("stage", "step", "epoch", "tokens", "test_loss")
         evaluations = list(read_series(self.run.epochs, columns).rows())
         return stage_tables(self.session.legs, self.session.state.counters, evaluations)
-
-
-def brief(error: Exception) -> str:
-    """What a library says of an error, in one line that is not too long."""
-    return shorten(str(error) or type(error).__name__, 200, placeholder=" ...")

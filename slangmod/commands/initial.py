@@ -28,7 +28,7 @@ def initial_weights(
     if settings.train.init_from is None:
         return None
     folder = model_folder(Path(settings.train.init_from))
-    section, vocab = read_config(folder / CONFIG, settings.plugins.allow)
+    section, vocab, _ = read_config(folder / CONFIG, settings.plugins.allow)
     problems = differences(section, settings.model)
     if sha256_of(folder / TOKENIZER) != encodings.manifest.tokenizer_sha256:
         problems.append(

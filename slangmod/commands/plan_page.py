@@ -7,11 +7,10 @@ from typing import Final
 from slangmod.commands.counting import amount, spaced
 from slangmod.commands.planning import Plan, StagePart, Times, times_of, warnings_of
 from slangmod.runs.foresight import Marks, draw_rates
-from slangmod.runs.wording import short_count, short_time
+from slangmod.runs.wording import operations, short_count, short_time
+from slangmod.settings.per_layer import layers_of
 from slangmod.training.calibration import Calibration
 from slangmod.training.rehearsal import COPIES, PARTS
-
-POWERS: Final = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 INDENT: Final = 14
 """Columns of the names on the left."""
@@ -148,20 +147,14 @@ def compute(plan: Plan) -> Iterator[str]:
     if plan.steps:
         parts.append(f"{operations(plan.operations)} in all")
     yield line("compute", "; ".join(parts))
-    data, dim = first.plan.settings.data, first.plan.settings.model.dim
+    model = first.plan.settings.model
+    layers = len(layers_of(model))
+    seen = flops.attention / (12 * model.dim * layers)
     weights = spaced(flops.weights // 6)
     yield line("", f"a token: 6 x {weights} weights that multiply")
-    yield line("", f"  + 6 x {dim} x ({data.seq_len} + 1) for attention in each layer")
-
-
-def operations(number: float) -> str:
-    """Floating-point operations in units of a thousand to the power of something.
-
-    >>> operations(2.5e15)
-    '2.5 PFLOP'
-    """
-    power = max(0, min(len(POWERS) - 1, (len(str(int(number))) - 1) // 3))
-    return f"{number / 1000**power:.3g} {POWERS[power]}FLOP"
+    yield line(
+        "", f"  + 12 x {model.dim} x {seen:g} looked at in each of {layers} layers"
+    )
 
 
 def memory(plan: Plan) -> Iterator[str]:

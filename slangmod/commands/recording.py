@@ -12,7 +12,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.incidents import Incidents
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.progress import LogLines, open_progress
-from slangmod.runs.recorders import EpochsCsv, MemoryCsv, StepsCsv
+from slangmod.runs.recorders import EpochsCsv, MemoryCsv, SpeedCsv, StepsCsv
 from slangmod.runs.samples import SamplesFile
 from slangmod.runs.trackers import open_tracking
 from slangmod.runs.tracking import Tracking
@@ -55,6 +55,7 @@ class Recording:
             EpochsCsv(run.epochs, self.complaints, epoch_columns),
         )
         self.memory = MemoryCsv(run.memory, self.complaints)
+        self.speed = SpeedCsv(run.speed, self.complaints)
         self.samples = SamplesFile(run.samples, self.complaints)
         self._progress = open_progress(show_bar, sys.stderr)
         self._tracking = tracking
@@ -79,6 +80,7 @@ class Recording:
         for table in self._tables:
             table.close()
         self.memory.close()
+        self.speed.close()
         self.samples.close()
         self._incidents.close()
         self._tracking.close(error)
@@ -88,12 +90,17 @@ class Recording:
         for watcher in self._watchers:
             watcher(event)
 
+    def measure_by(self, best_speed: float) -> None:
+        """Say from now on what share of ``best_speed``, tokens per second, it is."""
+        self._progress.best_speed = best_speed
+
     def go_back_to(self, counters: Counters) -> None:
         """Drop the rows that were written after the checkpoint with ``counters``."""
         steps, epochs = self._tables
         steps.cut_after(counters.logged_batch)
         epochs.cut_after(counters.evaluated_step)
         self.memory.cut_after(counters.batch)
+        self.speed.cut_after(counters.batch)
         self.samples.cut_after(counters.step)
         self._tracking.go_back_to(counters.logged_batch)
 
@@ -104,7 +111,8 @@ class Recording:
         there; the log may be late.
         """
         self._log.sync()
-        recorded = (*self._tables, self.memory, self.samples, self._incidents)
+        measured = self.memory, self.speed
+        recorded = (*self._tables, *measured, self.samples, self._incidents)
         errors = [table.sync() for table in recorded]
         return next((error for error in errors if error is not None), None)
 

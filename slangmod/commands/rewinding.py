@@ -60,14 +60,14 @@ def go_back(
             'smaller train.clip_grad may help, guard.on_spike = "report" goes on'
         )
     path = good_checkpoint(run.checkpoints, known, spike.step)
-    seconds = state.counters.seconds
+    seconds, times = state.counters.seconds, state.times
     saver.abandon_after(read_counters(path).step)
     after = load_anew(session, path)
     # What happened has happened, also where what was learnt is taken back.
     state.course.rewinds = known.rewinds + 1
     state.course.spikes, state.course.skipped = known.spikes, known.skipped
     state.course.resume_batch = spike.batch
-    state.counters.seconds = seconds
+    state.counters.seconds, state.times = seconds, times
     recording.go_back_to(state.counters)
     begin, number = state.counters.batch, state.course.rewinds
     recording(Rewind(spike.step, state.counters.step, begin, spike.batch, number))

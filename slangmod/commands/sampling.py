@@ -15,7 +15,7 @@ from slangmod.runs.samples import Sample, SamplesFile
 from slangmod.settings.paths import tokenizer_path
 from slangmod.text.tokenizer import Codec
 from slangmod.training.events import Callback, Event, Progress
-from slangmod.training.trainer import passed
+from slangmod.training.limits import passed
 
 LOG = logging.getLogger(__name__)
 

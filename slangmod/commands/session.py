@@ -50,10 +50,8 @@ class Choices:
     threads: Annotated[int, Field(ge=1, le=1024)]
     compiled: bool
     deterministic: bool
-    rows: Annotated[int, Field(ge=1)] | None = None
-    """computed at a time; None: those of a mini-batch"""
-    onednn: bool = False
-    """whether products in float32 are left to oneDNN"""
+    rows: Annotated[int, Field(ge=1)] | None = None  # at a time; None: a mini-batch's
+    onednn: bool = False  # whether products in float32 are left to oneDNN
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,11 @@ def new_state(
     vocab: int,
     device: torch.device,
     weights: Mapping[str, Tensor] | None = None,
+    end: int | None = None,  # symbol, which a model that keeps documents apart knows
 ) -> TrainState:
     """A model with fresh weights, or those given, on ``device``, and its optimizer."""
     seed_initialisation(settings.seed)
-    model = build_model(settings, vocab)
+    model = build_model(settings, vocab, end)
     if weights is not None:
         model.load_state_dict(weights)
     model = model.to(device)
@@ -121,7 +120,8 @@ def open_session(
     from, by name; None draws them.
     """
     legs = plan_legs(settings, encodings)
-    state = new_state(settings, encodings.manifest.vocab, device, weights)
+    manifest = encodings.manifest
+    state = new_state(settings, manifest.vocab, device, weights, manifest.end)
     state.counters = counters or state.counters
     if not 1 <= state.counters.stage <= len(legs):
         raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
@@ -188,12 +188,12 @@ COMPILED_IN = (
     ("train", "batch_size"),
     ("train", "label_smoothing"),
     ("train", "z_loss"),
+    ("train", "activation_checkpointing"),
     ("data", "seq_len"),
     ("data", "precision"),
     ("model", "dropout"),
 )
-"""Section and name of what shapes a compiled step and may change between stages: the
-shape of a batch, dropout, and what ``build_objective`` reads."""
+"""What shapes a compiled step and may change between stages: section and name."""
 
 
 def epoch_columns(settings: Settings) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ def build_objective(
 
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with autocast(device, precision):
-            hidden = model.hidden(inputs)
+            hidden = model.hidden(inputs, recompute=train.activation_checkpointing)
         matrix, dtype = model.predictor, DTYPES[precision]
         return prediction_loss(hidden, matrix, targets, aim, dtype, model.product)
 

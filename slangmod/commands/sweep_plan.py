@@ -37,7 +37,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
         *("loss", "perplexity", "bits_per_byte"),
         *("accuracy", "top_2_accuracy", "top_5_accuracy"),
     ),
-    "cost": ("seconds", "tokens", "tokens_per_second", "peak_memory_bytes"),
+    "cost": ("seconds", "tokens", "tokens_per_second", "mfu", "peak_memory_bytes"),
 }
 """Numbers of a summary that can make a trial good, by table."""
 

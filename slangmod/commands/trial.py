@@ -26,6 +26,9 @@ from slangmod.training.step import Objective
 
 LOG = logging.getLogger(__name__)
 
+ANY_TOKEN: Final = 0
+"""The end symbol, as good as any other where tokens are drawn at random."""
+
 DISK: Final = 3e8
 """bytes per second that a disk is taken to write; nothing is written to find out"""
 
@@ -84,7 +87,8 @@ class Trials:
         """The trial of a stage with ``settings``."""
         sections = settings.model, settings.data, settings.optimizer
         train = settings.train
-        key = repr((*sections, train.optimizer, train.batch_size, train.step_freq))
+        counts = train.batch_size, train.step_freq, train.activation_checkpointing
+        key = repr((*sections, train.optimizer, *counts))
         if key not in self._known:
             self._known[key] = self.attempt(settings)
         return self._known[key]
@@ -125,7 +129,7 @@ class Trials:
         """Real steps on random tokens."""
 
         def make_state() -> tuple[TrainState, Objective]:
-            state = new_state(settings, self.vocab, self.device)
+            state = new_state(settings, self.vocab, self.device, end=ANY_TOKEN)
             return state, build_objective(settings, state, self.device)
 
         return calibrate(
@@ -179,7 +183,7 @@ def warm_up(settings: Settings, device: torch.device) -> None:
             "train": settings.train.model_copy(update={"batch_size": 2}),
         }
     )
-    state = new_state(small, 2, device)
+    state = new_state(small, 2, device, end=ANY_TOKEN)
     objective = build_objective(small, state, device)
     ids = torch.zeros(2, 2, dtype=torch.int64)
     one_step(small, state, objective, Batch(ids, ids), device)

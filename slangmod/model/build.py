@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from slangmod.model.attention import Attention
+from slangmod.model.empty import embedding, give_memory
 from slangmod.model.feedforward import ACTIVATIONS, FLAVORS, GATES, Function
 from slangmod.model.functions import functions_of
 from slangmod.model.norms import NORMS
@@ -16,39 +17,52 @@ from slangmod.model.transformer import Layer, Transformer
 from slangmod.settings.per_layer import layers_of
 from slangmod.settings.sections import Model, Settings
 
+DOCUMENT_END = "document_end"
+"""What config.json calls the end symbol of a model that keeps documents apart."""
 
-def build_model(settings: Settings, vocab: int) -> Transformer:
+
+def build_model(settings: Settings, vocab: int, end: int | None = None) -> Transformer:
     """A fresh model for ``vocab`` token ids: on the CPU, float32, in training mode.
 
+    ``end``: id of the end symbol, which a model that keeps documents apart has to know.
     Weights are drawn from torch's default generator; whoever calls has seeded it.
     """
-    model = assemble(settings.model, vocab, settings.plugins.allow)
+    apart = settings.data.packing == "mask"
+    assert end is not None or not apart
+    end = end if apart else None
+    model = assemble(settings.model, vocab, settings.plugins.allow, end)
     initialise(model, zeros=settings.model.zero_init)
     return model
 
 
-def assemble(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transformer:
+def assemble(
+    section: Model, vocab: int, allow: Iterable[str] = (), end: int | None = None
+) -> Transformer:
     """The model on the CPU with its tables of positions; its weights are not set."""
-    model = skeleton(section, vocab, allow)
-    model.to_empty(device="cpu")
+    model = skeleton(section, vocab, allow, end)
+    give_memory(model)
     model.positions.fill()
     return model
 
 
-def skeleton(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transformer:
+def skeleton(
+    section: Model, vocab: int, allow: Iterable[str] = (), end: int | None = None
+) -> Transformer:
     """The model without memory: names, shapes and types of its weights.
 
-    ``allow``: packages from which activations and gates may be imported. Raises
-    SettingsError if one of another package, or one that is not sound, is asked for.
+    ``allow``: packages from which activations and gates may be imported. ``end``: the
+    end symbol, where tokens see their own document alone. Raises SettingsError if a
+    class of another package, or one that is not sound, is asked for.
     """
     dim = section.dim
     norm = NORMS[section.norm_cls]
     layers = layers_of(section)
     heads = dict.fromkeys(dim // one.n_heads for one in layers)
     functions = functions_of(section, allow)
+    apart = {} if end is None else {DOCUMENT_END: end}
     with torch.device("meta"):
         return Transformer(
-            nn.Embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
+            embedding(vocab, dim, scale_grad_by_freq=section.scale_grad_by_freq),
             POSITIONS[section.positions](section.context, dim, heads),
             [layer(one, functions) for one in layers],
             norm(dim, section.norm_bias) if section.norm_first else None,
@@ -56,14 +70,20 @@ def skeleton(section: Model, vocab: int, allow: Iterable[str] = ()) -> Transform
             dropout=section.dropout,
             softcap=section.logit_softcap,
             context=section.context,
-            config={"vocab": vocab, "model": described(section)},
+            document_end=end,
+            config={"vocab": vocab, **apart, "model": described(section)},
         )
 
 
 def described(section: Model) -> dict[str, Any]:
     """``section`` as config.json has it: what makes the model, ready for JSON."""
     left_out = {"compile", "zero_init", *(() if section.layer else ("layer",))}
-    return section.model_dump(mode="json", exclude=left_out)
+    found = section.model_dump(mode="json", exclude=left_out)
+    for table in (found, *found.get("layer", ())):
+        # Models were described before there were windows.
+        if table["attention_window"] is None:
+            del table["attention_window"]
+    return found
 
 
 def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
@@ -79,6 +99,7 @@ def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
             section.n_kv_heads or section.n_heads,
             bias=section.attn_bias,
             dropout=section.dropout,
+            window=section.attention_window,
             query_norm=norm(head, False) if section.qk_norm else None,
             key_norm=norm(head, False) if section.qk_norm else None,
         ),

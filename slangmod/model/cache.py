@@ -15,7 +15,8 @@ class Cache:
 
     keys, values: for each layer [batch, kv_heads, capacity, head], where layers may
     differ in heads; the first ``length`` tokens are filled, what lies beyond is never
-    read.
+    read. ``begins`` [batch, 1]: the place where the document of the last of them
+    begins, in a model that keeps documents apart.
     """
 
     def __init__(self, shapes: Sequence[Shape], like: Tensor) -> None:
@@ -23,11 +24,14 @@ class Cache:
         self.keys = [like.new_empty(shape) for shape in shapes]
         self.values = [like.new_empty(shape) for shape in shapes]
         self.length = 0
+        self.begins: Tensor | None = None
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows of the batch: [new batch] int64, repeats allowed."""
         self.keys = [self._selected(old, rows) for old in self.keys]
         self.values = [self._selected(old, rows) for old in self.values]
+        if self.begins is not None:
+            self.begins = self.begins[rows]
 
     def _selected(self, old: Tensor, rows: Tensor) -> Tensor:
         new = old.new_empty((len(rows), *old.shape[1:]))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from slangmod import files
 from slangmod.errors import DataError, SettingsError
-from slangmod.model.build import assemble, skeleton
+from slangmod.model.build import DOCUMENT_END, assemble, skeleton
 from slangmod.model.transformer import Transformer
 from slangmod.reading import read_json
 from slangmod.settings.per_layer import layers_of
@@ -53,13 +53,13 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
     do not fit.
     """
     packages = tuple(allow)
-    section, vocab = read_config(folder / CONFIG, packages)
+    section, vocab, end = read_config(folder / CONFIG, packages)
     path = folder / WEIGHTS
     try:
         path.open("rb").close()  # of any file it may not read, the library says "none"
         with safe_open(path, framework="pt") as stored:
-            check_weights(path, stored, skeleton(section, vocab, packages))
-            model = assemble(section, vocab, packages)
+            check_weights(path, stored, skeleton(section, vocab, packages, end))
+            model = assemble(section, vocab, packages, end)
             names = model.state_dict().keys()
             model.load_state_dict({name: stored.get_tensor(name) for name in names})
     except SettingsError as error:
@@ -70,8 +70,18 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
     return model.eval()
 
 
-def read_config(path: Path, allow: tuple[str, ...]) -> tuple[Model, int]:
-    """The [model] section and the size of the vocabulary that config.json names.
+class Description(NamedTuple):
+    """What config.json says of a model."""
+
+    section: Model
+    vocab: int
+    """token ids"""
+    end: int | None
+    """the end symbol, where tokens see their own document alone"""
+
+
+def read_config(path: Path, allow: tuple[str, ...]) -> Description:
+    """What config.json names: [model], the size of the vocabulary, the end symbol.
 
     Raises DataError if it is missing, broken, of another format, or if it names a class
     that is not of the packages in ``allow``.
@@ -85,7 +95,7 @@ def read_config(path: Path, allow: tuple[str, ...]) -> tuple[Model, int]:
             )
         # As JSON, which has lists where settings have tuples.
         section = Model.model_validate_json(json.dumps(content["model"]))
-        vocab = content["vocab"]
+        vocab, end = content["vocab"], content.get(DOCUMENT_END)
     except FileNotFoundError:
         raise DataError(
             f"{path}: there is no model yet; it is written when training ends, and "
@@ -99,19 +109,21 @@ def read_config(path: Path, allow: tuple[str, ...]) -> tuple[Model, int]:
         raise DataError(f"{path}: model.{place}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the description of a model: {error}") from error
-    plugins = Plugins(allow=allow)
-    for clash in clashes(
-        Settings(model=section, data=Data(seq_len=1), plugins=plugins)
-    ):
+    known = Settings(model=section, data=Data(seq_len=1), plugins=Plugins(allow=allow))
+    for clash in clashes(known):
         raise DataError(f"{path}: {clash.keys[0]}: {clash.reason}")
-    if section.n_layers != len(layers_of(section)):
+    layers = len(layers_of(section))
+    if section.n_layers != layers:
         raise DataError(
-            f"{path}: model.n_layers = {section.n_layers}, but model.layer has "
-            f"{len(layers_of(section))}"
+            f"{path}: model.n_layers = {section.n_layers}, but model.layer has {layers}"
         )
     if type(vocab) is not int or vocab < 1:
         raise DataError(f"{path}: vocab = {vocab!r}: must be a positive integer")
-    return section, vocab
+    if end is not None and (type(end) is not int or not 0 <= end < vocab):
+        raise DataError(
+            f"{path}: {DOCUMENT_END} = {end!r}: must be a token below vocab"
+        )
+    return Description(section, vocab, end)
 
 
 def check_weights(path: Path, stored: Any, expected: Transformer) -> None:

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from slangmod.model.empty import embedding
 
 BASE = 10_000.0
 """Wavelengths run from 2 pi to BASE * 2 pi tokens."""
@@ -22,8 +25,9 @@ BASE = 10_000.0
 class Placement(NamedTuple):
     """Where positions enter the model; what is None does not."""
 
-    at_input: Tensor | None = None  # [seq, dim], added to the embeddings
-    at_attention: Tensor | None = None  # [seq, dim], added to what each attention reads
+    # [seq, dim], or [batch, seq, dim] where documents begin at other places in each row
+    at_input: Tensor | None = None  # added to the embeddings
+    at_attention: Tensor | None = None  # added to what each attention reads
     # by width of a head: cos, sin: [seq, 1, head / 2] each
     rotation: dict[int, tuple[Tensor, Tensor]] | None = None
 
@@ -45,6 +49,18 @@ def sinusoids(context: int, dim: int) -> Tensor:
     return waves[:, :dim].float()
 
 
+def rows_of(table: Tensor, start: int, stop: int, begins: Tensor | None) -> Tensor:
+    """Rows start .. stop - 1 of [context, dim], or what is left of each after begins.
+
+    ``begins`` [batch, seq]: the place where the document of each token begins, whose
+    position is 0. -> [seq, dim], with ``begins`` [batch, seq, dim].
+    """
+    if begins is None:
+        return table[start:stop]
+    places = torch.arange(start, stop, device=begins.device)
+    return functional.embedding(places - begins, table)
+
+
 class Sinusoidal(nn.Module):
     """A table of sinusoids, added at the input or before every attention."""
 
@@ -60,9 +76,9 @@ class Sinusoidal(nn.Module):
         """Work out the table (anew after the model was given memory)."""
         self.table.copy_(sinusoids(*self.table.shape))
 
-    def forward(self, start: int, stop: int) -> Placement:
-        """Positions start .. stop - 1."""
-        waves = self.table[start:stop]
+    def forward(self, start: int, stop: int, begins: Tensor | None = None) -> Placement:
+        """Positions start .. stop - 1, counted from where documents begin."""
+        waves = rows_of(self.table, start, stop, begins)
         if self.every_layer:
             return Placement(at_attention=waves)
         return Placement(at_input=waves)
@@ -73,15 +89,15 @@ class Learnable(nn.Module):
 
     def __init__(self, context: int, dim: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(context, dim)
+        self.embedding = embedding(context, dim)
         self.embedding_scale = 1.0
 
     def fill(self) -> None:
         """There is no table: what is learnt is initialised with the other weights."""
 
-    def forward(self, start: int, stop: int) -> Placement:
-        """Positions start .. stop - 1."""
-        return Placement(at_input=self.embedding.weight[start:stop])
+    def forward(self, start: int, stop: int, begins: Tensor | None = None) -> Placement:
+        """Positions start .. stop - 1, counted from where documents begin."""
+        return Placement(at_input=rows_of(self.embedding.weight, start, stop, begins))
 
 
 class Angles(nn.Module):
@@ -128,8 +144,13 @@ class Rotary(nn.Module):
         for table in self.tables():
             table.fill()
 
-    def forward(self, start: int, stop: int) -> Placement:
-        """Positions start .. stop - 1."""
+    def forward(
+        self, start: int, stop: int, _begins: Tensor | None = None
+    ) -> Placement:
+        """Positions start .. stop - 1; distances are the same from wherever they count.
+
+        So documents, which do not see each other, need no positions of their own.
+        """
         return Placement(
             rotation={
                 table.head: (table.cosines[start:stop], table.sines[start:stop])

@@ -11,6 +11,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from slangmod.optim.light import Light
+
 LEAST_CURVATURE: Final = 1e-12
 """A pair is kept if ``s.y`` is more than so much of ``|s| |y|``."""
 
@@ -52,7 +54,7 @@ def quasi_newton(gradient: Vector, pairs: Sequence[tuple[Vector, Vector]]) -> Ve
     return q
 
 
-class LBFGS(torch.optim.Optimizer):
+class LBFGS(Light):
     """The first ``warmup`` steps follow the gradient, and are not learnt from.
 
     So does every step before the first pair is known: ``lr`` times the gradient. Later

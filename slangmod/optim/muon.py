@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 
+from slangmod.optim.light import Light, light
 
-class Together(torch.optim.Optimizer):
+
+class Together(Light):
     """Several optimizers, each of its own groups, that look and are saved as one.
 
     Groups and state are those of the whole, and lent to each part when it steps. The
@@ -48,7 +50,7 @@ def muon_and_adamw(
     others = [group for group in groups if group.get("kind") != "hidden"]
     parts: list[torch.optim.Optimizer] = []
     if hidden:
-        muon = torch.optim.Muon(
+        muon = light(torch.optim.Muon)(
             hidden,
             lr=learning_rate,
             momentum=momentum,
@@ -56,7 +58,7 @@ def muon_and_adamw(
         )
         parts.append(muon)
     if others:
-        adamw = torch.optim.AdamW(
+        adamw = light(torch.optim.AdamW)(
             others, lr=learning_rate, betas=betas, eps=eps, fused=True
         )
         parts.append(adamw)

@@ -14,6 +14,7 @@ from torch import nn
 from slangmod.optim.bfgs import LBFGS
 from slangmod.optim.classes import arguments, optimizer_class, try_out
 from slangmod.optim.groups import Groups, parameter_groups
+from slangmod.optim.light import light
 from slangmod.optim.muon import Together, muon_and_adamw
 from slangmod.settings.optimizer_rules import OPTIONS, own_options
 from slangmod.settings.plugins import is_plugin
@@ -30,7 +31,7 @@ def adamw(
     groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
 ) -> torch.optim.AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), fused."""
-    return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=eps, fused=True)
+    return light(torch.optim.AdamW)(groups, lr=rate, betas=betas, eps=eps, fused=True)
 
 
 def adafactor(groups: Groups, rate: float) -> torch.optim.Adafactor:
@@ -39,35 +40,35 @@ def adafactor(groups: Groups, rate: float) -> torch.optim.Adafactor:
     Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory
     cost", 2018, in the form and with the defaults of torch.
     """
-    return torch.optim.Adafactor(groups, lr=rate)
+    return light(torch.optim.Adafactor)(groups, lr=rate)
 
 
 def adam(
     groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
 ) -> torch.optim.Adam:
     """``w -= rate * m / (sqrt(v) + eps)``, m and v unbiased (Kingma and Ba, 2015)."""
-    return torch.optim.Adam(groups, lr=rate, betas=betas, eps=eps, fused=True)
+    return light(torch.optim.Adam)(groups, lr=rate, betas=betas, eps=eps, fused=True)
 
 
 def nadam(
     groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
 ) -> torch.optim.NAdam:
     """Adam with Nesterov's momentum (Dozat, 2016)."""
-    return torch.optim.NAdam(groups, lr=rate, betas=betas, eps=eps)
+    return light(torch.optim.NAdam)(groups, lr=rate, betas=betas, eps=eps)
 
 
 def adamax(
     groups: Groups, rate: float, betas: Betas = BETAS, eps: float = 1e-8
 ) -> torch.optim.Adamax:
     """Adam by the greatest gradient, not the mean square (Kingma and Ba, 2015)."""
-    return torch.optim.Adamax(groups, lr=rate, betas=betas, eps=eps)
+    return light(torch.optim.Adamax)(groups, lr=rate, betas=betas, eps=eps)
 
 
 def adadelta(
     groups: Groups, rate: float, rho: float = 0.95, eps: float = 1e-8
 ) -> torch.optim.Adadelta:
     """Steps as large as the last ones were; 1 is the usual rate (Zeiler, 2012)."""
-    return torch.optim.Adadelta(groups, lr=rate, rho=rho, eps=eps)
+    return light(torch.optim.Adadelta)(groups, lr=rate, rho=rho, eps=eps)
 
 
 def rmsprop(
@@ -78,29 +79,31 @@ def rmsprop(
     momentum: float = 0.0,
 ) -> torch.optim.RMSprop:
     """``w -= rate * g / (sqrt(v) + eps)``, v the mean of g squared (Hinton, 2012)."""
-    return torch.optim.RMSprop(groups, lr=rate, alpha=rho, eps=eps, momentum=momentum)
+    return light(torch.optim.RMSprop)(
+        groups, lr=rate, alpha=rho, eps=eps, momentum=momentum
+    )
 
 
 def momentum(groups: Groups, rate: float, momentum: float = 0.9) -> torch.optim.SGD:
     """``v = momentum * v + g; w -= rate * v`` (Polyak, 1964)."""
-    return torch.optim.SGD(groups, lr=rate, momentum=momentum)
+    return light(torch.optim.SGD)(groups, lr=rate, momentum=momentum)
 
 
 def nag(groups: Groups, rate: float, momentum: float = 0.9) -> torch.optim.SGD:
     """``v = momentum * v + g; w -= rate * (g + momentum * v)`` (Nesterov, 1983)."""
     # torch refuses Nesterov's form without momentum, where both are plain descent.
     nesterov = momentum > 0
-    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+    return light(torch.optim.SGD)(groups, lr=rate, momentum=momentum, nesterov=nesterov)
 
 
 def adagrad(groups: Groups, rate: float, eps: float = 1e-10) -> torch.optim.Adagrad:
     """``w -= rate * g / (sqrt(sum of g squared) + eps)`` (Duchi et al., 2011)."""
-    return torch.optim.Adagrad(groups, lr=rate, eps=eps)
+    return light(torch.optim.Adagrad)(groups, lr=rate, eps=eps)
 
 
 def sgd(groups: Groups, rate: float) -> torch.optim.SGD:
     """``w -= rate * g``."""
-    return torch.optim.SGD(groups, lr=rate)
+    return light(torch.optim.SGD)(groups, lr=rate)
 
 
 def rprop(groups: Groups, rate: float) -> torch.optim.Rprop:
@@ -109,7 +112,7 @@ def rprop(groups: Groups, rate: float) -> torch.optim.Rprop:
     A weight's step begins at the rate, grows by 1.2 and shrinks by half from there, to
     1e-6 or the rate if that is less; only the rate of the first step counts.
     """
-    return torch.optim.Rprop(groups, lr=rate, step_sizes=(min(1e-6, rate), 50))
+    return light(torch.optim.Rprop)(groups, lr=rate, step_sizes=(min(1e-6, rate), 50))
 
 
 def bfgs(

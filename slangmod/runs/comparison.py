@@ -8,6 +8,7 @@ import numpy as np
 from slangmod.runs.curves import Curve, RunCurves, round_numbers
 from slangmod.runs.overview import ENDED, Overview, flat, numbered
 from slangmod.settings.literals import literal
+from slangmod.training.times import PARTS
 
 Row = dict[str, Any]
 
@@ -26,7 +27,9 @@ NUMBERS = (
     ("cost", "seconds"),
     ("cost", "tokens"),
     ("cost", "tokens_per_second"),
+    ("cost", "mfu"),
     ("cost", "peak_memory_bytes"),
+    *(("cost", f"{part}_seconds") for part in PARTS),
 )
 """Table and key of what a summary tells, in the order shown."""
 

@@ -84,6 +84,11 @@ class RunDir:
         return self.root / "memory.csv"
 
     @property
+    def speed(self) -> Path:
+        """How fast it was and what time went into, every few seconds."""
+        return self.root / "speed.csv"
+
+    @property
     def samples(self) -> Path:
         """Text that the model wrote as it learnt, a line of JSON each."""
         return self.root / "samples.jsonl"

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from slangmod.runs.wording import short_count, short_time
+from slangmod.runs.wording import percent, short_count, short_time
 from slangmod.training.events import (
     EpochDone,
     Event,
@@ -35,9 +35,16 @@ def open_progress(show_bar: bool, stream: TextIO) -> "ProgressBar | ProgressLine
     return ProgressBar(stream) if show_bar and stream.isatty() else ProgressLines()
 
 
-def numbers(step: StepDone | None, speed: float) -> str:
-    """Loss, rate and speed, in columns that stay put; what is unknown is left out."""
+def numbers(
+    step: StepDone | None, speed: float, best_speed: float | None = None
+) -> str:
+    """Loss, rate and speed, in columns that stay put; what is unknown is left out.
+
+    ``best_speed``: tokens per second at the peak of the device, for the MFU.
+    """
     parts = [f"{short_count(speed)} tokens/s"]
+    if best_speed is not None:
+        parts.append(f"MFU {percent(speed / best_speed):>5}")
     if step is not None:
         if step.learning_rate is not None:
             parts.insert(0, f"lr {step.learning_rate:.2e}")
@@ -70,12 +77,14 @@ class ProgressBar:
         self._step: StepDone | None = None
         self._bar: tqdm[None] | None = None
         self._handlers: list[logging.Handler] = []
+        self.best_speed: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or change the numbers beside it."""
         if isinstance(event, Progress):
             bar = self._opened(event) if self._bar is None else self._bar
-            shown = numbers(self._step, self._speed.after(event))
+            speed = self._speed.after(event)
+            shown = numbers(self._step, speed, self.best_speed)
             bar.set_postfix_str(shown, refresh=False)
             bar.total = event.batches
             bar.update(event.batch - bar.n)
@@ -124,6 +133,7 @@ class ProgressLines:
     def __init__(self) -> None:
         self._last: Progress | None = None
         self._step: StepDone | None = None
+        self.best_speed: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Log a line if one is due."""
@@ -156,7 +166,7 @@ class ProgressLines:
             now.batch,
             now.batches,
             100 * now.batch / now.batches,
-            numbers(self._step, speed),
+            numbers(self._step, speed, self.best_speed),
             short_time(left),
         )
 

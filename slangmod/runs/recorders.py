@@ -1,4 +1,4 @@
-"""The tables of a run, steps.csv, epochs.csv and memory.csv, written row by row.
+"""The tables of a run: steps, epochs, memory and speed, written row by row.
 
 Each row is with the operating system when the call returns, and on disk at the
 next ``sync``, which belongs before a checkpoint. Numbers are in full precision:
@@ -14,6 +14,7 @@ from slangmod.files import cut
 from slangmod.reading import bounded_lines
 from slangmod.runs.durable import Lines
 from slangmod.training.events import EpochDone, Event, StepDone
+from slangmod.training.times import PARTS
 
 LOG = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ AVERAGE_COLUMNS = ("ema_test_loss",)
 STAGE_COLUMNS = ("stage",)
 """The last of both tables, where a run has stages."""
 MEMORY_COLUMNS = ("step", "batch", "resident_bytes", "device_bytes")
+SPEED_COLUMNS = (
+    *("step", "batch", "tokens", "seconds", "tokens_per_second", "mfu"),
+    *PARTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +194,10 @@ class MemoryCsv(Table):
 
     def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
         super().__init__(path, MEMORY_COLUMNS, "batch", complaints)
+
+
+class SpeedCsv(Table):
+    """speed.csv, whose rows have the names of its columns; goes by mini-batches."""
+
+    def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
+        super().__init__(path, SPEED_COLUMNS, "batch", complaints)

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from slangmod import __version__
@@ -12,6 +12,7 @@ from slangmod.runs.groups import Group, differences, groups_of
 from slangmod.runs.overview import Overview, flat, numbered, overview
 from slangmod.runs.pages import card, closed_page, table
 from slangmod.runs.points import Have, Points
+from slangmod.runs.wording import operations, percent
 from slangmod.settings.sections import Plot
 
 ORIGIN = re.compile(r"(.*\S)(\s+# .*)")
@@ -87,7 +88,21 @@ def numbers(runs: Sequence[Overview]) -> str:
         }
         if rows:
             parts.append(table([part, *names(runs)], rows))
+    parts += [f'<p class="note">{html.escape(line)}</p>' for line in speeds(runs)]
     return card("Numbers", "".join(parts)) if parts else ""
+
+
+def speeds(runs: Sequence[Overview]) -> Iterator[str]:
+    """What the MFU of each run is a share of, and what held the run up, if anything."""
+    for run in runs:
+        cost = run.summary.get("cost", {})
+        known = [cost.get(key) for key in ("flops_per_token", "peak_flops")]
+        if all(isinstance(one, int | float) for one in known):
+            token, peak = map(operations, known)
+            source = cost.get("peak_source")
+            yield f"{run.name}: MFU is {token} a token, of {peak}/s ({source})"
+        if "verdict" in cost:
+            yield f"{run.name}: {cost['verdict']}"
 
 
 def surroundings(runs: Sequence[Overview]) -> str:
@@ -132,6 +147,8 @@ def spelled(key: str, value: object) -> str:
     """A number with its unit, where its key names one."""
     if key.endswith("_bytes") and isinstance(value, int):
         return f"{value / MEBI:,.0f} MiB"
+    if key == "mfu" and isinstance(value, float):
+        return percent(value)
     if isinstance(value, float) and value >= 1000:
         return f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else shown(value)

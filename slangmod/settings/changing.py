@@ -49,7 +49,7 @@ CHANGES: Final = {
     train.scaling train.power train.gamma train.cooldown train.step_factor
     train.step_every train.poly_power train.cycle_steps train.cycle_gamma train.decay
     train.schedule_unit train.step_freq train.clip_grad train.label_smoothing
-    train.z_loss train.eval_freq train.cb_freq
+    train.z_loss train.eval_freq train.cb_freq train.activation_checkpointing
     optimizer.weight_decay optimizer.betas optimizer.eps optimizer.rho
     optimizer.bfgs_warmup
     optimizer.group optimizer.group.match optimizer.group.learning_rate
@@ -70,11 +70,13 @@ CHANGES: Final = {
     """,
     _MEANING: """
     model.dim model.positions model.context model.n_heads model.n_kv_heads
-    model.n_layers model.attn_bias model.norm_cls model.norm_bias model.norm_first
+    model.n_layers model.attention_window model.attn_bias
+    model.norm_cls model.norm_bias model.norm_first
     model.qk_norm model.tie_embeddings model.feedforward.flavor
     model.feedforward.activation model.feedforward.gate model.feedforward.bias
     model.feedforward.factor model.layer model.layer.repeat model.layer.n_heads
-    model.layer.n_kv_heads model.layer.qk_norm model.layer.attn_bias
+    model.layer.n_kv_heads model.layer.attention_window model.layer.qk_norm
+    model.layer.attn_bias
     model.layer.feedforward.flavor model.layer.feedforward.activation
     model.layer.feedforward.gate model.layer.feedforward.bias
     model.layer.feedforward.factor

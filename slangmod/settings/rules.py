@@ -185,6 +185,18 @@ def stages_have_a_length(settings: Settings) -> Iterator[Clash]:
         names += [name] * bool(name)
 
 
+def documents_are_masked_throughout(settings: Settings) -> Iterator[Clash]:
+    """A model either has learnt to see other documents, or never sees any."""
+    whole = settings.data.packing
+    for number, stage in enumerate(settings.stage, start=1):
+        own = dict(stage.changes).get("data.packing", whole)
+        if (own == "mask") != (whole == "mask"):
+            yield Clash(
+                (f"stage.{number}.data.packing", "data.packing"),
+                'data.packing = "mask" must hold in all stages or in none',
+            )
+
+
 def groups_match_something(settings: Settings) -> Iterator[Clash]:
     """A group of weights says which."""
     for number, group in enumerate(settings.optimizer.group, start=1):
@@ -197,6 +209,7 @@ def groups_match_something(settings: Settings) -> Iterator[Clash]:
 
 RULES: tuple[Rule, ...] = (
     stages_have_a_length,
+    documents_are_masked_throughout,
     moments_fit,
     groups_match_something,
     heads_divide_width,

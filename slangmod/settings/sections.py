@@ -96,7 +96,7 @@ class Data(Section):
     overlap: int | float = setting(0, "by how much neighbouring rows overlap: a share of seq_len below 1, else tokens", ge=0)
     jitter: int = setting(32, "at the start of each epoch one offset is drawn from 0 .. jitter - 1 for all rows", "tokens", ge=0)
     shuffle: bool = setting(True, "show the rows in a new random order every epoch")
-    packing: Literal["concat", "pad"] = setting("concat", 'rows run on across documents ("concat") or each document is padded ("pad")')
+    packing: Literal["concat", "mask", "pad"] = setting("concat", 'rows run on across documents ("concat"), the same where tokens see their own document alone ("mask"), or each document is padded ("pad")')
     device: Device | None = setting(None, "where to compute, such as cpu, cuda or cuda:1; unset: cuda if there, else cpu")
     precision: Literal["bfloat16", "float32"] = setting("bfloat16", "of matrix products; weights and sums are float32 either way")
 
@@ -127,6 +127,7 @@ class LayerTable(Section):
     repeat: int = setting(1, "how many such layers there are", "layers", ge=1, le=10_000)
     n_heads: int | None = setting(None, "attention heads", "heads", ge=1)
     n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: as [model] has it, or n_heads where these layers set that", "heads", ge=1)
+    attention_window: int | None = setting(None, "each token looks at so many, itself included", "tokens", ge=1)
     qk_norm: bool | None = setting(None, "normalise queries and keys of each head")
     attn_bias: bool | None = setting(None, "add biases to the attention projections")
     feedforward: LayerFeedForward = LayerFeedForward()
@@ -141,6 +142,7 @@ class Model(Section):
     n_heads: int = setting(8, "attention heads", "heads", ge=1)
     n_kv_heads: int | None = setting(None, "heads of keys and values, shared by groups of query heads; unset: n_heads", "heads", ge=1)
     n_layers: int = setting(8, "layers", "layers", ge=1, le=10_000)
+    attention_window: int | None = setting(None, "each token looks at so many, itself included; unset: at all before it", "tokens", ge=1)
     attn_bias: bool = setting(False, "add biases to the attention projections")
     dropout: float = setting(0.1, "share of activations dropped in training", ge=0, lt=1)
     norm_cls: Literal["layer", "rms"] = setting("layer", "layer normalisation, or root mean square alone")
@@ -192,6 +194,7 @@ class Train(Section):
     schedule_unit: Literal["batch", "epoch"] = setting("batch", 'what schedules count after warmup; with "epoch" the rate changes only every so many mini-batches as the first epoch has, and whole numbers for cooldown, step_every and cycle_steps are epochs')
     z_loss: float = setting(0.0, "weight of the squared log of the softmax's denominator in the training objective, which keeps logits small", ge=0)
     ema: float | None = setting(None, "decay of an exponential moving average of the weights, which is evaluated, too, and kept if it is better; unset: none", gt=0, lt=1)
+    activation_checkpointing: bool = setting(False, "keep of each layer only what it reads, and compute all else again on the way back: less memory, more time")
     init_from: str | None = setting(None, "run, or folder of a model, whose best weights training starts from; unset: weights are drawn at random")
     cb_freq: int = setting(1, "every how many mini-batches the training loss and the learning rate are logged", "mini-batches", ge=1)
 

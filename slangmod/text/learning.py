@@ -11,11 +11,13 @@ from typing import Any
 from slangmod.errors import SettingsError
 from slangmod.settings.rules import LEAST_VOCAB
 from slangmod.settings.sections import Settings, Tokens
-from slangmod.text.bytelevel import SPELLING
+from slangmod.text.bytelevel import SPELLING, spelled
 from slangmod.text.decoding import WORDPIECE_DECODER
+from slangmod.text.pairs import learn_merges
 from slangmod.text.segments import HASH_APART, PATTERN, pieces, splitting
 from slangmod.text.tokenizer import END, Codec
-from slangmod.text.unigram import count_words, learn_pieces
+from slangmod.text.unigram import learn_pieces
+from slangmod.text.words import count_words
 
 CHUNK_CHARACTERS = 1 << 16
 LONGEST_WORD = 1 << 20
@@ -81,22 +83,10 @@ def _state(part: Any) -> Any:
 
 def learn_bpe(texts: Iterable[str], tokens: Tokens) -> dict[str, Any]:
     """Byte pair encoding: the most frequent pair is merged, over and over."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import BPE
-    from tokenizers.trainers import BpeTrainer
-
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = splitting(PATTERN)
-    trainer = BpeTrainer(
-        vocab_size=tokens.vocab - 1,
-        min_frequency=tokens.min_freq,
-        initial_alphabet=list(SPELLING),
-        special_tokens=[],
-        show_progress=False,
+    merges = learn_merges(
+        count_words(texts, PATTERN), vocab=tokens.vocab - 1, min_freq=tokens.min_freq
     )
-    tokenizer.train_from_iterator(texts, trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return _bpe(merges)
+    return _bpe([[spelled(left), spelled(right)] for left, right in merges])
 
 
 def _bpe(merges: list[list[str]]) -> dict[str, Any]:
@@ -154,7 +144,7 @@ def learn_unigram(texts: Iterable[str], tokens: Tokens) -> dict[str, Any]:
     from tokenizers.models import Unigram
 
     scored = learn_pieces(
-        count_words(texts, splitting(PATTERN).pre_tokenize_str),
+        count_words(texts, PATTERN),
         vocab=tokens.vocab - 1,
         max_len=tokens.max_len,
         min_freq=tokens.min_freq,

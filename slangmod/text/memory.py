@@ -5,9 +5,10 @@ of the words of these a fortieth. So almost all ids come out of two dictionaries
 several times the speed of the library, which is asked for words alone.
 """
 
-import re
 from collections.abc import Callable
 from typing import Final
+
+from slangmod.text.segments import ascii_words
 
 SEGMENTS: Final = 1 << 17
 """How many segments are remembered; with their ids, some 25 MB."""
@@ -43,15 +44,11 @@ class Remembered(dict[str, bytes]):
 class Segments:
     """The ids of rows of segments; ``spell`` has those of any text.
 
-    ``pattern`` is what ``spell`` splits by, in the syntax of the tokenizers library. It
-    may name letters, marks and numbers of Unicode (``\\p{L}``, ``\\p{M}``, ``\\p{N}``),
-    and nothing else that Python's expressions have not.
+    ``pattern`` is what ``spell`` splits by, one that ``ascii_words`` takes.
     """
 
     def __init__(self, spell: Spell, pattern: str) -> None:
-        for name, plain in ((r"\p{L}", "A-Za-z"), (r"\p{M}", ""), (r"\p{N}", r"\d")):
-            pattern = pattern.replace(name, plain)
-        split = re.compile(pattern, re.ASCII).findall
+        split = ascii_words(pattern)
         words = self._words = Remembered(spell)
 
         def spell_segment(segment: str) -> bytes:

@@ -7,12 +7,10 @@ sorted words, because the trainer of the tokenizers library adds up in an order 
 differs from run to run, and with it what it learns.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from slangmod.text.bytelevel import spelled, unspelled
-from slangmod.text.segments import segments
+from slangmod.text.bytelevel import spelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,30 +18,12 @@ if TYPE_CHECKING:
 
     from slangmod.text.lattice import Words
 
-MOST_SEGMENTS = 1 << 22
-"""When so many different ones are counted, those seen once are forgotten."""
 MOST_WORDS = 1 << 18
 """The most frequent words that are learnt from."""
 CANDIDATES = 16
 """Pieces to begin with, for each that will be left."""
 UNSEEN = 1e-3
 """Occurrences that are granted to a piece without any."""
-
-
-def count_words(
-    texts: Iterable[str], split: Callable[[str], list[tuple[str, object]]]
-) -> Counter[bytes]:
-    """How often each word occurs; ``split`` gives a text's words in byte letters."""
-    counted: Counter[str] = Counter()
-    for text in texts:
-        counted.update(segments(text))
-        if len(counted) > MOST_SEGMENTS:
-            counted = Counter({s: n for s, n in counted.items() if n > 1})
-    words: Counter[bytes] = Counter()
-    for segment, count in counted.items():
-        for word, _ in split(segment):
-            words[unspelled(word) or b""] += count
-    return words
 
 
 def learn_pieces(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from slangmod.data.dataset import IGNORE
 from slangmod.model.products import Product, plain_product
@@ -20,6 +21,13 @@ HELD: Final = {"cpu": 1 << 22, "cuda": 1 << 27}
 """Logits that are held at a time, by kind of device: 16 MiB and 512 MiB of float32."""
 LEAST_ROWS: Final = 64
 """Rows of a chunk at least: a product of fewer makes poor use of any processor."""
+ROUND: Final = {"cuda": 64}
+"""To a multiple of how many tokens a bfloat16 matrix is filled up, by kind of device.
+
+Tensor cores work on round shapes: nanoGPT trains a quarter faster with 50304 tokens
+than with the 50257 there are (Karpathy 2023). What is filled up are copies for a
+product, never weights, draws or files.
+"""
 
 
 def rows_at_a_time(vocab: int, device: torch.device) -> int:
@@ -82,6 +90,22 @@ class Aim:
         return slope if self.softcap is None else slope.mul_(1 - raw.square())
 
 
+def filled_up(matrix: Tensor) -> Tensor:
+    """Rows of zeros behind [vocab, dim], where round shapes are faster."""
+    grain = ROUND.get(matrix.device.type, 1) if matrix.dtype == torch.bfloat16 else 1
+    missing = -len(matrix) % grain
+    return functional.pad(matrix, (0, 0, 0, missing)) if missing else matrix
+
+
+def widened(slope: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    """[rows, vocab] -> [rows, width] of ``dtype``, zeros behind."""
+    if slope.shape[1] == width:
+        return slope.to(dtype)
+    wide = slope.new_zeros(len(slope), width, dtype=dtype)
+    wide[:, : slope.shape[1]] = slope
+    return wide
+
+
 class _ChunkedLoss(torch.autograd.Function):
     """Sum of losses as a function of hidden states and of the matrix that predicts.
 
@@ -103,19 +127,20 @@ class _ChunkedLoss(torch.autograd.Function):
         total = torch.zeros((), device=hidden.device)
         d_matrix = torch.zeros_like(matrix) if graded else None
         d_hidden = []
-        low = matrix.to(dtype)
-        for part, targets_here in chunks(hidden, targets, len(matrix)):
+        low, vocab = filled_up(matrix.to(dtype)), len(matrix)
+        for part, targets_here in chunks(hidden, targets, vocab):
             rows, known = part.to(dtype), targets_here != IGNORE
             place = targets_here.clamp_min(0).unsqueeze(1)
-            raw = product(rows, low).float()
+            raw = product(rows, low)[:, :vocab].float()
             logits = aim.logits(raw)
             log_z = logits.logsumexp(1)
             total = total + aim.losses(logits, log_z, place).where(known, 0.0).sum()
             if d_matrix is not None:
                 slope = aim.slope(raw, logits, log_z, place)
-                slope = slope.where(known.unsqueeze(1), 0.0).to(dtype)
+                slope = slope.where(known.unsqueeze(1), 0.0)
+                slope = widened(slope, len(low), dtype)
                 d_hidden.append(product(slope, low.t()).to(hidden.dtype))
-                d_matrix += product(slope.t(), rows.t())
+                d_matrix += product(slope.t(), rows.t())[:vocab]
         if d_matrix is not None:
             ctx.save_for_backward(torch.cat(d_hidden).view_as(hidden), d_matrix)
         return total

@@ -47,6 +47,8 @@ def compiled_or_eager(
     """
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Here rather than when deterministic kernels were asked for: it loads the compiler.
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
     compiled: Objective = torch.compile(objective, dynamic=False)
     try:
         with warnings.catch_warnings():

@@ -1,6 +1,7 @@
 """Where to compute, and what is fixed there before the first step."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -55,13 +56,25 @@ def reproducible(enabled: bool, threads: int) -> Iterator[None]:
     )
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+        set_deterministic(True)
         # Filling fresh memory with nan finds bugs, not reproducibility, and costs.
         determinism.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        set_deterministic(before[0])
         determinism.fill_uninitialized_memory = before[1]
         torch.set_num_threads(before[2])
+
+
+def set_deterministic(enabled: bool) -> None:
+    """Ask for deterministic kernels, and for a deterministic compiler if there is one.
+
+    It is not loaded for that, which takes nearly as long as loading torch; who compiles
+    calls this again.
+    """
+    if "torch._inductor" in sys.modules:
+        torch.use_deterministic_algorithms(enabled)
+    else:
+        torch.set_deterministic_debug_mode("error" if enabled else "default")

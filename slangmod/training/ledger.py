@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import torch
 
-from slangmod.training.events import Callback, Progress, StepDone
+from slangmod.training.events import Callback, Event, Progress, StepDone
 from slangmod.training.guard import Guard
 from slangmod.training.reading import Reading
 from slangmod.training.state import TrainState
 from slangmod.training.step import StepResult
+from slangmod.training.stopwatch import Stopwatch
+from slangmod.training.times import LOGGING
 
 NATS_OF_EPOCH, NATS_OF_ROW, GRAD_NORM, LOST_OF_EPOCH, LOST_OF_ROW, LOST = range(6)
 """Places in ``TrainState.sums``."""
@@ -31,9 +33,11 @@ class Ledger:
         planned: int,
         tell: Callback,
         clock: Callable[[], float],
+        stopwatch: Stopwatch,
     ) -> None:
         self._state, self._guard, self._cb_freq = state, guard, cb_freq
         self._planned, self._tell, self._clock = planned, tell, clock
+        self.stopwatch = stopwatch
         self._now = clock()
         self._row_time = state.counters.seconds
         self._row_tokens = state.counters.tokens
@@ -75,9 +79,14 @@ class Ledger:
             if counters.batch % self._cb_freq == 0:
                 self._note_row(began + each * (index + 1))
         self._tell_rows(tell_now)
-        self._tell(
+        self.tell(
             Progress(counters.batch, self._planned, counters.tokens, counters.seconds)
         )
+
+    def tell(self, event: Event) -> None:
+        """Tell of ``event``, the time for which counts as logging."""
+        with self.stopwatch.during(LOGGING):
+            self._tell(event)
 
     def round_off(self) -> None:
         """Note the row of the last mini-batch of a stage, where none was due.
@@ -104,10 +113,13 @@ class Ledger:
             self._tell_rows([self._row(self._state.counters.seconds)])
 
     def pass_time(self) -> None:
-        """Add the time since the last call to the seconds of the run."""
+        """Add the time since the last call to the run's, and to what it went into."""
         now = self._clock()
         self._state.counters.seconds += now - self._now
         self._now = now
+        times = self._state.times
+        for part, seconds in self.stopwatch.take().items():
+            times[part] += seconds
 
     @property
     def epoch_loss(self) -> float | None:
@@ -148,7 +160,7 @@ class Ledger:
             sums = reading.numbers().tolist()
             loss = per_token(sums[NATS_OF_ROW], tokens, sums[LOST_OF_ROW])
             known = sums[GRAD_NORM] if row.step and not sums[LOST] else None
-            self._tell(replace(row, loss=loss, grad_norm=known))
+            self.tell(replace(row, loss=loss, grad_norm=known))
 
 
 def per_token(nats: float, tokens: int, lost: float) -> float | None:

@@ -26,3 +26,8 @@ class Outcome:
     """what all evaluations have shown, the last included"""
     why: str = ""
     """the reason in plain words; empty where it was interrupted"""
+
+
+def passed(freq: int, before: int, now: int) -> bool:
+    """Whether a multiple of ``freq`` lies in ``before + 1 .. now``."""
+    return now // freq > before // freq

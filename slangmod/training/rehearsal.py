@@ -135,7 +135,8 @@ def rehearse(
 ) -> Rehearsal:
     """What STEPS training steps of ``settings`` would hold; takes no memory."""
     # Classes of others are tried on real numbers when a model is made of them.
-    model = skeleton(settings.model, vocab, settings.plugins.allow)
+    end = 0 if settings.data.packing == "mask" else None  # any token will do
+    model = skeleton(settings.model, vocab, settings.plugins.allow, end)
     with FakeTensorMode(allow_non_fake_inputs=True):
         return watch_steps(settings, model, vocab, device, build_objective)
 

@@ -11,6 +11,7 @@ from slangmod.settings.sections import Settings, Train
 from slangmod.training.copies import Average, Weights, copy_weights
 from slangmod.training.course import Course
 from slangmod.training.stopping import Convergence, Patience, StepPatience
+from slangmod.training.times import Seconds, no_seconds, seconds_of
 
 AVERAGE_FILE, EVALUATED_FILE = "average.safetensors", "evaluated.safetensors"
 """Files of a checkpoint with second sets of weights, where such are kept."""
@@ -93,6 +94,8 @@ class TrainState:
     """those of the last evaluation that was due, where convergence is judged by them"""
     course: Course = field(default_factory=Course)
     """how losses have gone of late, and where training may go back to"""
+    times: Seconds = field(default_factory=no_seconds)
+    """what the seconds of the counters went into"""
 
     def copies(self) -> dict[str, Weights]:
         """The second sets of weights that are kept, by the name of their file."""
@@ -111,6 +114,7 @@ class TrainState:
             "convergence": asdict(self.convergence),
             "sums": self.sums.tolist(),
             "course": self.course.plain(),
+            "times": dict(self.times),
         }
 
     def take(self, plain: dict[str, Any]) -> None:
@@ -119,6 +123,7 @@ class TrainState:
         self.patience = self.patience.recalled(plain["patience"])
         self.convergence = self.convergence.recalled(plain["convergence"])
         self.course = Course.of(plain.get("course"))
+        self.times = seconds_of(plain.get("times"))
         self.sums = no_sums(self.sums.device)
         kept = plain["sums"]
         if len(kept) not in (BEFORE_GUARD, len(self.sums)):

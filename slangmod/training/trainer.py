@@ -1,12 +1,13 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
-from slangmod.data.dataset import Batch, TokenDataset
+from slangmod.data.dataset import TokenDataset
 from slangmod.settings.schedules import Schedule
+from slangmod.training import times
 from slangmod.training.convergence import take_note
 from slangmod.training.course import Rules
 from slangmod.training.evaluate import Evaluator, never
@@ -14,7 +15,7 @@ from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard, Note
 from slangmod.training.ledger import Ledger
-from slangmod.training.limits import Limits, Outcome
+from slangmod.training.limits import Limits, Outcome, passed
 from slangmod.training.reasons import WHY
 from slangmod.training.stages import is_over
 from slangmod.training.state import TrainState
@@ -27,6 +28,7 @@ from slangmod.training.step import (
     set_learning_rate,
 )
 from slangmod.training.stopping import AVERAGE, CURRENT, Patience
+from slangmod.training.stopwatch import Stopwatch, stopwatch_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Trainer:
     save_again: Callable[[], bool] = never
     """whether a checkpoint that could not be written should be tried again"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    stopwatch: Callable[[torch.device], Stopwatch] = stopwatch_for
+    """for what time goes into"""
     rows: int | None = None
     """computed at a time; None: those of a mini-batch"""
 
@@ -83,10 +87,10 @@ class Trainer:
                         break
                 if self.checkpoint_due(state, train):
                     ledger.flush()
-                    self.save_due(state)
+                    self.save_due(state, ledger)
                 elif self.save_again():  # which is no part of the state
                     ledger.flush()
-                    self.save(state)
+                    self.save_now(state, ledger)
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():
@@ -95,7 +99,7 @@ class Trainer:
                     return Outcome("next_stage", state.patience)
                 self.take_step(state, train, feed, guard, ledger)
         ledger.flush()
-        self.save(state)
+        self.save_now(state, ledger)
         return Outcome("interrupted", state.patience)
 
     def take_step(
@@ -112,7 +116,8 @@ class Trainer:
         epoch, _ = train.locate(begin)
         size = min(self.step_freq, train.batches_until(epoch) - begin)
         ledger.begin(epoch)
-        batches = [feed.batch(begin + place) for place in range(size)]
+        with ledger.stopwatch.during(times.DATA):
+            batches = [feed.batch(begin + place) for place in range(size)]
         factor = self.schedule(begin)
         # Groups may have rates of their own, by the same factor.
         rate = state.optimizer.defaults["lr"] * factor
@@ -120,18 +125,7 @@ class Trainer:
             ledger.enter(left_out(batches, self.device), rate)
             return
         set_learning_rate(state.optimizer, factor)
-        result = self.gradients(state, batches, begin)
-        note = Note(counters.step + 1, epoch, begin, result.tokens, rate)
-        guard.take_step(result, note)
-        state.optimizer.zero_grad(set_to_none=True)
-        ledger.enter(result, rate)
-        if state.average is not None:
-            state.average.follow(state.model, counters.step)
-
-    def gradients(
-        self, state: TrainState, batches: Sequence[Batch], begin: int
-    ) -> StepResult:
-        """Gradients over ``batches``, clipped, after ``begin`` mini-batches."""
+        ledger.stopwatch.turn_to(times.COMPUTE)
         losses, tokens = accumulate_gradients(
             self.objective,
             batches,
@@ -139,14 +133,27 @@ class Trainer:
             lambda place: self.seed_chance(begin + place),
             self.rows,
         )
+        ledger.stopwatch.turn_to(times.OPTIMIZER)
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
-        return StepResult(losses, tokens, norm)
+        result = StepResult(losses, tokens, norm)
+        guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
+        state.optimizer.zero_grad(set_to_none=True)
+        ledger.stopwatch.turn_to(times.REST)
+        ledger.enter(result, rate)
+        if state.average is not None:
+            with ledger.stopwatch.during(times.OPTIMIZER):
+                state.average.follow(state.model, counters.step)
 
-    def save_due(self, state: TrainState) -> None:
-        """Save where a checkpoint is due; its time counts as the next step's."""
+    def save_now(self, state: TrainState, ledger: Ledger) -> None:
+        """Save; the time for it counts as the next step's."""
+        with ledger.stopwatch.during(times.CHECKPOINT):
+            self.save(state)
+
+    def save_due(self, state: TrainState, ledger: Ledger) -> None:
+        """Save where a checkpoint is due."""
         state.counters.saved_batch = state.counters.batch
         state.course.take_refuge(state.counters.step, state.patience.best_step)
-        self.save(state)
+        self.save_now(state, ledger)
 
     def evaluate(self, state: TrainState, test: TokenDataset, ledger: Ledger) -> bool:
         """Look at the test split, where it is due; False if it was interrupted."""
@@ -164,7 +171,8 @@ class Trainer:
     ) -> Patience | None:
         """Evaluate, tell, and return what is known then; None if interrupted."""
         counters = state.counters
-        losses = self.test_losses(state, test)
+        with ledger.stopwatch.during(times.EVALUATION):
+            losses = self.test_losses(state, test)
         ledger.pass_time()
         if losses is None:
             return None
@@ -172,7 +180,7 @@ class Trainer:
         patience = state.patience.after(
             counters.step, counters.epoch, losses[best], best
         )
-        self.tell(
+        ledger.tell(
             EpochDone(
                 counters.epoch,
                 counters.step,
@@ -208,14 +216,14 @@ class Trainer:
         limits goes on from it as if it had never ended.
         """
         ledger.close()
-        self.save(state)
+        self.save_now(state, ledger)
         why = WHY[reason](state)
         patience: Patience | None = state.patience
         if state.counters.evaluated_batch < state.counters.batch:
             patience = self.look(state, test, ledger)
         if patience is None:
             return Outcome("interrupted", state.patience)
-        self.tell(
+        ledger.tell(
             TrainingDone(
                 reason,
                 state.counters.step,
@@ -287,9 +295,5 @@ class Trainer:
             planned=self.planned,
             tell=self.tell,
             clock=self.clock,
+            stopwatch=self.stopwatch(self.device),
         )
-
-
-def passed(freq: int, before: int, now: int) -> bool:
-    """Whether a multiple of ``freq`` lies in ``before + 1 .. now``."""
-    return now // freq > before // freq

@@ -36,7 +36,7 @@ def test_arrays_of_tables_are_listed_where_they_are_obeyed(name):
         assert (f"\n[[{array}]] {section.__doc__}\n" in text) == obeyed
         for known in catalog(section).values():
             assert (f"\n  --{array}.N.{known.name} " in text) == obeyed
-    obeyed = name in ("plan", "train", "config show", "config explain")
+    obeyed = name in ("plan", "profile", "train", "config show", "config explain")
     assert ("\n  --stage.N.epochs INTEGER|none\n" in text) == obeyed
     assert ("\n  --stage.N.SECTION.KEY VALUE\n" in text) == obeyed
 

@@ -1,14 +1,17 @@
 """Rows cover the stream: which tokens are targets, and how often."""
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slangmod.data.rows import ConcatRows, PaddedRows
+from slangmod.data.rows import ConcatRows, PaddedRows, rows_of
 from slangmod.data.windows import stride_of
+from slangmod.settings.sections import Data
 
 
 def targets_of(rows, offset: int) -> Counter:
@@ -68,6 +71,17 @@ def test_padded_rows_stay_within_documents(
         missed = set(range(begin + 1, end)) - set(found)
         moved = max(0, min(offset, end - begin - 1 - seq_len))
         assert missed == set(range(begin + 1, begin + 1 + moved))
+
+
+def test_masked_documents_lie_in_rows_as_unmasked_ones_do() -> None:
+    shards = [SimpleNamespace(tokens=40), SimpleNamespace(tokens=7)]
+    splits = {"train": SimpleNamespace(shards=shards)}
+    encodings: Any = SimpleNamespace(manifest=SimpleNamespace(splits=splits))
+    one, other = (
+        rows_of(encodings, Data(seq_len=8, packing=kind), "train", training=True)
+        for kind in ("concat", "mask")
+    )
+    assert one == other == ConcatRows(47, 8, 8)
 
 
 @pytest.mark.parametrize(

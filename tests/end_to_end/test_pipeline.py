@@ -28,6 +28,7 @@ def test_a_run_folder_holds_what_the_contract_says(trained) -> None:
         "steps.csv",
         "epochs.csv",
         "memory.csv",
+        "speed.csv",
         "summary.toml",
         "checkpoints",
         "model",
@@ -54,6 +55,30 @@ def test_a_run_folder_holds_what_the_contract_says(trained) -> None:
     losses = [float(row["test_loss"]) for row in epochs]
     assert summary["outcome"]["best_test_loss"] == min(losses)
     assert losses[-1] < losses[0] < np.log(280)
+
+
+def test_a_run_tells_how_fast_it_was_and_what_its_time_went_into(trained) -> None:
+    run = trained.folder / "runs" / "first"
+    cost = tomli.loads((run / "summary.toml").read_text("utf-8"))["cost"]
+    assert cost["mfu"] == pytest.approx(
+        cost["tokens_per_second"] * cost["flops_per_token"] / cost["peak_flops"]
+    )
+    model, vocab, dim, seq_len = 2 * (4 + 8) * 16 * 16, 280, 16, 16
+    flops = 6 * (model + vocab * dim) + 2 * 6 * dim * (seq_len + 1)
+    assert cost["flops_per_token"] == flops
+    assert cost["peak_source"].startswith("measured, float32, ")
+    parts = {name: s for name, s in cost.items() if name.endswith("_seconds")}
+    assert len(parts) == 7
+    assert sum(parts.values()) == pytest.approx(cost["seconds"], rel=0.01)
+    assert min(parts[f"{name}_seconds"] for name in ("evaluation", "checkpoint")) > 0
+    log = (run / "train.log").read_text("utf-8")
+    assert cost["verdict"] in log
+    assert "forward and backward " in log
+    rows = rows_of(run / "speed.csv")
+    assert [row["step"] for row in rows][-1] == rows_of(run / "epochs.csv")[-1]["step"]
+    assert float(rows[-1]["seconds"]) <= cost["seconds"]
+    for row in rows:
+        assert float(row["mfu"]) > 0
 
 
 def test_encodings_are_bare_arrays_with_a_manifest(trained) -> None:

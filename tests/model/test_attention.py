@@ -6,12 +6,15 @@ import torch
 from slangmod.model import attention as module
 from slangmod.model import build_model
 from slangmod.model.attention import attend, explicit_attention, fused_attention
+from slangmod.model.sight import document_begins, sight_of
 
 LIMIT = module.EXPLICIT_LIMIT
 KERNELS = [fused_attention, explicit_attention]
 
 
-def by_hand(query: Any, key: Any, value: Any) -> torch.Tensor:
+def by_hand(
+    query: Any, key: Any, value: Any, window: int | None = None, begins: Any = None
+) -> torch.Tensor:
     """Each position one by one, in float64."""
     batch, heads, new, head = query.shape
     group, seen = heads // key.shape[1], key.shape[2]
@@ -20,9 +23,11 @@ def by_hand(query: Any, key: Any, value: Any) -> torch.Tensor:
         for h in range(heads):
             for n in range(new):
                 until = seen - new + n + 1
-                keys = key[b, h // group, :until].double()
+                least = 0 if window is None else max(0, until - window)
+                least = least if begins is None else max(least, int(begins[b, n]))
+                keys = key[b, h // group, least:until].double()
                 scores = keys @ query[b, h, n].double() / head**0.5
-                values = value[b, h // group, :until].double()
+                values = value[b, h // group, least:until].double()
                 mixed[b, h, n] = scores.softmax(0) @ values
     return mixed
 
@@ -40,6 +45,50 @@ def test_kernels_equal_the_formula(
     assert mixed.shape == query.shape
     expected = by_hand(query, key, value)
     torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+RESTRICTED = [
+    (6, 6, 2, False),
+    (6, 6, None, True),
+    (1, 6, 3, False),
+    (1, 6, None, True),
+    (3, 6, 2, True),
+    (140, 140, 5, False),
+    (140, 140, 64, True),
+]
+
+
+@pytest.mark.parametrize("kv_heads", [2, 1])
+@pytest.mark.parametrize("dropout_chosen", [False, True])
+@pytest.mark.parametrize(("new", "seen", "window", "apart"), RESTRICTED)
+def test_windows_and_documents_equal_the_formula(
+    monkeypatch: Any,
+    kv_heads: int,
+    dropout_chosen: bool,
+    new: int,
+    seen: int,
+    window: int | None,
+    apart: bool,
+) -> None:
+    """Values and gradients, by both kernels, cut into blocks or not."""
+    if dropout_chosen:
+        monkeypatch.setattr(module, "fused_attention", explicit_attention)
+    torch.manual_seed(0)
+    query = torch.randn(2, 2, new, 4)
+    key, value = torch.randn(2, 2, kv_heads, seen, 4)
+    begins = None
+    if apart:
+        begins = document_begins(torch.randint(4, (2, seen)), 0, 0, None)[:, -new:]
+    leaves = [x.requires_grad_() for x in (query, key, value)]
+    sight = sight_of(window, begins, new, seen, torch.device("cpu"))
+    mixed = attend(*leaves, 0.0, sight)
+    expected = by_hand(*leaves, window, begins)
+    torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
+    weights = torch.randn(mixed.shape)
+    found = torch.autograd.grad((mixed * weights).sum(), leaves)
+    wanted = torch.autograd.grad((expected * weights).sum(), leaves)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
@@ -103,6 +152,24 @@ def test_dropout_falls_on_weights_and_keeps_the_mean(kernel: Any) -> None:
     assert set(mixed[:2].tolist()) <= {0.0, 1.0, 2.0}
     assert abs(float(mixed[200:].mean()) - 1) < 0.02
     assert mixed[200:].std() > 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_window_holds_no_scores_of_what_it_does_not_see(
+    monkeypatch: Any, dtype: Any
+) -> None:
+    sizes = []
+    for name in ("explicit_attention", "fused_attention"):
+        original = getattr(module, name)
+
+        def spy(*given: Any, original: Any = original) -> Any:
+            sizes.append(given[0].shape[:3].numel() * given[1].shape[2])
+            return original(*given)
+
+        monkeypatch.setattr(module, name, spy)
+    x = torch.randn(1, 2, 1024, 4, dtype=dtype)
+    attend(x, x, x, 0.0, sight_of(64, None, 1024, 1024, x.device))
+    assert sizes == [2 * 1024 * 128]
 
 
 def test_kernels_agree_on_gradients_in_bfloat16() -> None:

@@ -56,6 +56,27 @@ def test_the_folder_holds_weights_description_and_tokenizer(folder: Path) -> Non
     assert description["model"]["dim"] == 16
 
 
+def test_a_model_that_keeps_documents_apart_says_so(
+    tmp_path: Path, tiny: Any, tokenizer: Path
+) -> None:
+    settings = tiny(data={"packing": "mask"}, model={"attention_window": 4})
+    model = build_model(settings, VOCAB, end=7)
+    save_model(tmp_path / "model", model, tokenizer)
+    description = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert description["document_end"] == 7
+    assert description["model"]["attention_window"] == 4
+    loaded = load_model(tmp_path / "model")
+    ids = torch.tensor([[3, 5, 7, 9, 11]])
+    assert loaded.document_end == 7
+    assert torch.equal(loaded(ids), model.eval()(ids))
+
+
+def test_a_model_without_windows_and_masks_is_described_as_before(folder: Path) -> None:
+    description = json.loads((folder / "config.json").read_text())
+    assert "document_end" not in description
+    assert "attention_window" not in description["model"]
+
+
 def test_loading_leaves_chance_alone(folder: Path) -> None:
     before = torch.get_rng_state()
     load_model(folder)
@@ -133,6 +154,9 @@ def test_weights_of_another_model_are_refused(
         (lambda c: c["model"].update(n_heads=3), "n_heads"),
         (lambda c: c["model"].update(n_layers=3), r"layers\.2.* is missing"),
         (lambda c: c.update(model=[]), "model"),
+        (lambda c: c.update(document_end=VOCAB), "document_end = 23"),
+        (lambda c: c.update(document_end=-1), "document_end = -1"),
+        (lambda c: c.update(document_end=True), "document_end = True"),
     ],
 )
 def test_a_wrong_description_is_refused(folder: Path, change: Any, fault: str) -> None:

@@ -21,6 +21,7 @@ CHANGES: dict[str, Any] = {
     "n_heads": 4,
     "n_kv_heads": 1,
     "n_layers": 1,
+    "attention_window": 2,
     "attn_bias": True,
     "dropout": 0.5,
     "norm_cls": "rms",

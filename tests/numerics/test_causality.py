@@ -13,10 +13,10 @@ from slangmod.model.norms import NORMS
 from slangmod.model.positions import POSITIONS
 from slangmod.settings.sections import LayerFeedForward, LayerTable
 
-VOCAB, LENGTH = 23, 10
+VOCAB, LENGTH, END = 23, 10, 4
 
 MIXED = (
-    LayerTable(n_heads=4, n_kv_heads=2),
+    LayerTable(n_heads=4, n_kv_heads=2, attention_window=3),
     LayerTable(feedforward=LayerFeedForward(flavor="grn", gate="torch.nn:SELU")),
 )
 
@@ -34,12 +34,17 @@ SHAPES += [
 ]
 SHAPES += [{"tie_embeddings": False, "logit_softcap": 5.0, "attn_bias": True}]
 SHAPES += [{"layer": MIXED, "positions": p} for p in ("vanilla", "rotary")]
+SHAPES += [{"attention_window": 3, "positions": p} for p in ("vanilla", "rotary")]
+SHAPES += [{"packing": "mask", "positions": p} for p in POSITIONS]
+SHAPES += [{"packing": "mask", "attention_window": 2, "n_heads": 4, "n_kv_heads": 2}]
 
 
 @pytest.fixture(params=SHAPES, ids=str)
 def model(request: pytest.FixtureRequest, tiny: Any) -> Transformer:
     torch.manual_seed(1)
-    return build_model(tiny(model={"context": 16, **request.param}), VOCAB)
+    shape = {"context": 16, **request.param}
+    data = {"packing": shape.pop("packing", "concat")}
+    return build_model(tiny(model=shape, data=data), VOCAB, END)
 
 
 def pairs() -> list[tuple[int, torch.Tensor, torch.Tensor]]:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from slangmod.data.dataset import IGNORE
 from slangmod.training import chunks
-from slangmod.training.chunks import LEAST_ROWS, Aim, prediction_loss
+from slangmod.training.chunks import LEAST_ROWS, Aim, filled_up, prediction_loss
 
 VOCAB, DIM = 50, 16
 AIMS = {
@@ -82,6 +82,34 @@ def test_the_loss_of_low_precision_products_is_summed_in_float32() -> None:
     loss = prediction_loss(hidden, matrix, targets, Aim(), low)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("aim", AIMS.values(), ids=AIMS)
+def test_a_filled_up_matrix_has_the_same_loss_and_gradient(
+    aim: Aim, small_chunks, monkeypatch
+) -> None:
+    hidden, matrix, targets = example()
+    low, found = torch.bfloat16, []
+    for grain in (1, 64):
+        monkeypatch.setitem(chunks.ROUND, "cpu", grain)
+        assert len(filled_up(matrix.to(low))) == (64 if grain == 64 else VOCAB)
+        loss = prediction_loss(hidden, matrix, targets, aim, low)
+        found.append((loss, *torch.autograd.grad(loss, (hidden, matrix))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+    assert found[1][2].shape == matrix.shape
+
+
+def test_only_bfloat16_on_gpus_is_filled_up() -> None:
+    _, matrix, _ = example()
+    for one in (matrix, matrix.bfloat16(), matrix[:0]):
+        assert filled_up(one) is one
+    for size, width in ((50, 64), (64, 64), (65, 128)):
+        on_gpu = torch.empty(size, DIM, device="meta", dtype=torch.bfloat16)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(chunks.ROUND, "meta", chunks.ROUND["cuda"])
+            assert len(filled_up(on_gpu)) == width
+            assert len(filled_up(on_gpu.float())) == size
 
 
 def test_no_chunk_holds_more_logits_than_it_may(small_chunks) -> None:

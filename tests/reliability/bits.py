@@ -13,25 +13,33 @@ from typing import Any
 
 import tomli
 
+from slangmod.training.times import PARTS
+
 CLOCK_COLUMNS = ("seconds", "tokens_per_second")
 """Of steps.csv and epochs.csv."""
 
-CLOCK_KEYS = {"cost": ("seconds", "tokens_per_second", "peak_memory_bytes")}
+CLOCK_KEYS = {
+    "cost": (
+        *("seconds", "tokens_per_second", "peak_memory_bytes"),
+        *("mfu", "peak_flops", "verdict", *(f"{part}_seconds" for part in PARTS)),
+    )
+}
 """Of summary.toml, by its tables."""
 
 NAME_KEYS = ("name", "base")
 """Of config.toml, and of the settings that a checkpoint remembers: the run's name, and
 the file that it was begun with, whose values the run's own config.toml has."""
 
-STATE_KEYS = {"counters": ("seconds",)}
+STATE_KEYS = {"counters": ("seconds",), "times": PARTS}
 """Of state.json in a checkpoint."""
 
 HASHES = {"files": ("state.json",)}, ("sha256",)
 """In manifest.json: size and hash of what differs for the reasons above, and its own
 hash."""
 
-FILES = ("train.log", "memory.csv", "run.lock")
-"""The log tells of interruptions; how often memory is measured is a matter of time."""
+FILES = ("train.log", "memory.csv", "speed.csv", "run.lock")
+"""The log tells of interruptions; how often memory and speed are measured is a matter
+of time."""
 
 
 def differences(one: Path, other: Path, *, stopped: bool = False) -> list[str]:

@@ -170,7 +170,7 @@ def bits_of(run: Path) -> dict[str, Any]:
     """All of a run that must be the same however often it was interrupted."""
     newest = max((run / "checkpoints").glob("step-*"))
     state = json.loads((newest / "state.json").read_text("utf-8"))
-    del state["about"], state["counters"]["seconds"]
+    del state["about"], state["counters"]["seconds"], state["times"]
     summary = read_summary(run / "summary.toml")
     found: dict[str, Any] = {
         "checkpoint": newest.name,

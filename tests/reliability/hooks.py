@@ -72,7 +72,7 @@ def kill_before_summary(_: int) -> None:
 
 
 def measure_each_step(_: int) -> None:
-    """A row of memory.csv for each step."""
+    """A row of memory.csv and of speed.csv for each step."""
     measuring.BETWEEN_ROWS = 0.0
 
 

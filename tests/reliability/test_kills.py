@@ -154,7 +154,8 @@ def test_a_run_killed_before_its_summary_writes_it_when_resumed(
 
 def counts(run: Path) -> dict[str, list[int]]:
     """How far each row of a run's tables had come, in its own unit."""
-    column = {"steps.csv": "batch", "epochs.csv": "step", "memory.csv": "batch"}
+    column = {"steps.csv": "batch", "epochs.csv": "step"}
+    column |= {"memory.csv": "batch", "speed.csv": "batch"}
     found = {name: numbers(run / name, key) for name, key in column.items()}
     lines = (run / "samples.jsonl").read_text("utf-8").splitlines()
     return {**found, "samples.jsonl": [json.loads(line)["step"] for line in lines]}
@@ -175,6 +176,7 @@ def test_rows_written_after_the_checkpoint_are_cut(workshop: Workshop, promise) 
         "steps.csv": done["logged_batch"],
         "epochs.csv": done["evaluated_step"],
         "memory.csv": done["batch"],
+        "speed.csv": done["batch"],
         "samples.jsonl": done["step"],
     }
     before = counts(run)

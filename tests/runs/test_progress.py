@@ -60,6 +60,17 @@ def test_the_bar_shows_loss_rate_speed_and_time_left(monkeypatch):
     assert "640 tokens/s" in last
 
 
+def test_bar_and_lines_tell_the_share_of_the_peak_where_it_is_known(caplog):
+    stream = Terminal()
+    for shown in (ProgressBar(stream), ProgressLines()):
+        shown.best_speed = 3200.0
+        for batch in range(1, 41):
+            shown(Progress(batch, 100, 640 * batch, float(batch)))
+        shown.close()
+    assert "640 tokens/s | MFU  20 %" in stream.getvalue()
+    assert "640 tokens/s | MFU  20 % | " in caplog.text
+
+
 def test_log_lines_appear_above_the_bar_while_it_is_there_and_not_after():
     stream = Terminal()
     handler = logging.StreamHandler(stream)

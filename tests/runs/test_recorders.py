@@ -1,15 +1,18 @@
 import logging
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from slangmod.complaints import Complaints
 from slangmod.runs.recorders import (
     AVERAGE_COLUMNS,
+    SPEED_COLUMNS,
     EpochsCsv,
     MemoryCsv,
     MemoryUse,
+    SpeedCsv,
     StepsCsv,
 )
 from slangmod.training.events import EpochDone, Progress, StepDone
@@ -50,6 +53,22 @@ def test_memory_is_a_table_that_goes_by_mini_batches(tmp_path):
     assert path.read_text() == (
         "step,batch,resident_bytes,device_bytes\n1,2,1024,\n2,4,1024,512\n"
     )
+
+
+def test_speed_is_a_table_that_goes_by_mini_batches(tmp_path):
+    path = tmp_path / "speed.csv"
+    table = SpeedCsv(path)
+    for step in (1, 2, 3):
+        row = dict.fromkeys(SPEED_COLUMNS, 0.5) | {"step": step, "batch": 2 * step}
+        table.add(SimpleNamespace(**row))
+    table.cut_after(5)
+    table.close()
+    header, *rows = rows_of(path)
+    assert header == (
+        "step,batch,tokens,seconds,tokens_per_second,mfu,data,forward_backward,"
+        "optimizer,evaluation,checkpoint,logging,rest"
+    )
+    assert [row.split(",")[:2] for row in rows] == [["1", "2"], ["2", "4"]]
 
 
 def test_rows_hold_numbers_in_full_precision(tmp_path):

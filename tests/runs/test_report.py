@@ -86,3 +86,25 @@ def test_broken_runs_make_a_page_all_the_same(make_run, content):
     assert "<h1>first</h1>" in page_of(run)
     run.config.unlink()
     assert "<h1>first</h1>" in page_of(run)
+
+
+def test_speed_is_told_with_what_it_is_a_share_of_and_the_verdict(ended):
+    cost = {"mfu": 0.123, "flops_per_token": 39e6, "peak_flops": 3.34e12}
+    cost |= {"peak_source": "measured, bfloat16", "data_seconds": 7.25}
+    cost["verdict"] = f"data: {HOSTILE}"
+    write_summary(ended.summary, {"reason": "max_epochs"}, {}, {}, cost)
+    page = page_of(ended)
+    assert row(page, "mfu") == "<td>12 %</td>"
+    assert row(page, "data seconds") == "<td>7.2500</td>"
+    assert (
+        "first: MFU is 39 MFLOP a token, of 3.34 TFLOP/s (measured, bfloat16)" in page
+    )
+    assert "first: data: &lt;b onclick" in page
+
+
+@pytest.mark.parametrize("odd", ['"much"', "[1]", "{ a = 1 }", "true"])
+def test_odd_figures_of_speed_make_a_page_all_the_same(ended, odd):
+    names = ("mfu", "flops_per_token", "peak_flops", "peak_source", "verdict")
+    lines = [f"{name} = {odd}" for name in names]
+    ended.summary.write_text("\n".join(["[cost]", *lines]))
+    assert "<h1>first</h1>" in page_of(ended)

@@ -28,6 +28,23 @@ def test_products_are_those_that_torch_counts(tiny, change):
     assert counter.get_total_flops() == rows * seq * (counted.weights + all_pairs)
 
 
+@pytest.mark.parametrize("window", [1, 2, 7, 8, 9])
+def test_a_window_counts_the_pairs_that_it_leaves(window):
+    model = Model(dim=8, n_heads=2, n_layers=3, attention_window=window)
+    pairs = sum(min(place + 1, window) for place in range(8))
+    per_token = flops_of_token(model, 5, 8).attention
+    assert per_token == round(3 * 12 * 8 * pairs / 8)
+
+
+def test_windows_of_single_layers_count_as_they_are():
+    tables = (LayerTable(attention_window=2), LayerTable())
+    common = {"dim": 8, "n_heads": 2, "n_layers": 2}
+    local, whole = (Model(**common, attention_window=one) for one in (2, None))
+    mixed = flops_of_token(Model(**common, layer=tables), 5, 8)
+    counted = [flops_of_token(one, 5, 8).total for one in (local, whole)]
+    assert 2 * mixed.total == sum(counted)
+
+
 def test_each_layer_counts_as_it_is():
     wide, narrow = FeedForward(factor=4), FeedForward(factor=1)
     common = {"dim": 8, "n_heads": 2, "n_layers": 2}

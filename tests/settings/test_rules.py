@@ -16,6 +16,7 @@ from slangmod.settings.sections import (
 MINE = LayerFeedForward(activation="mine:Soft")
 
 SGD = (("train.optimizer", "sgd"),)
+MASK, CONCAT = ((("data.packing", word),) for word in ("mask", "concat"))
 
 CLASHES = [
     ({"stage": (Stage(),)}, ("stage.1.epochs", "stage.1.steps")),
@@ -37,6 +38,14 @@ CLASHES = [
     (
         {"stage": (Stage(epochs=1, changes=(("data.seq_len", 5000),)),)},
         ("stage.1.data.seq_len", "model.context"),
+    ),
+    (
+        {"stage": (Stage(epochs=1), Stage(epochs=1, changes=MASK))},
+        ("stage.2.data.packing", "data.packing"),
+    ),
+    (
+        {"stage": (Stage(epochs=1, changes=CONCAT),), "data.packing": "mask"},
+        ("stage.1.data.packing", "data.packing"),
     ),
     ({"optimizer.group": (Group(learning_rate=1.0),)}, ("optimizer.group.1.match",)),
     ({"model.n_heads": 7}, ("model.n_heads", "model.dim")),
@@ -203,6 +212,10 @@ CLASHES = [
 ]
 
 SOUND = [
+    {"stage": (Stage(epochs=1, changes=MASK),), "data.packing": "mask"},
+    {"stage": (Stage(epochs=1, changes=(("data.packing", "pad"),)),)},
+    {"model.attention_window": 1},
+    {"model.attention_window": 100_000},
     {"model.n_kv_heads": 1},
     {"model.n_kv_heads": 8},
     {"model.dim": 16, "model.positions": "rotary"},

@@ -6,8 +6,9 @@ import pytest
 
 from slangmod.text.bytelevel import SPELLING, spelled
 from slangmod.text.lattice import Lattice, Words, find_pieces
-from slangmod.text.segments import PATTERN, splitting
-from slangmod.text.unigram import candidates, count_words, learn_pieces
+from slangmod.text.segments import PATTERN
+from slangmod.text.unigram import candidates, learn_pieces
+from slangmod.text.words import count_words
 from tests.text.conftest import PROSE
 
 WORDS = [b"banana", b"an", b"b", b"nab"]
@@ -96,14 +97,8 @@ def test_candidates_are_the_frequent_parts_of_words() -> None:
     assert list(candidates(words, often, 3, 2, 2)) == [b"ban", b"an"]
 
 
-def test_words_are_counted_over_all_texts() -> None:
-    split = splitting(PATTERN).pre_tokenize_str
-    counts = count_words(["a fox, a", " fox"], split)
-    assert counts == {b"a": 1, b" fox": 2, b",": 1, b" a": 1}
-
-
 def test_pieces_come_with_all_bytes_likeliest_first() -> None:
-    counts = count_words([PROSE], splitting(PATTERN).pre_tokenize_str)
+    counts = count_words([PROSE], PATTERN)
     pieces = learn_pieces(
         counts, vocab=400, max_len=16, min_freq=0, shrink_factor=0.75, n_iter=2
     )

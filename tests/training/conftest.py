@@ -21,6 +21,7 @@ from slangmod.training.events import EpochDone, StepDone
 from slangmod.training.limits import Limits, Outcome
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import TrainState, build_state
+from slangmod.training.stopwatch import Stopwatch
 from slangmod.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -39,6 +40,8 @@ class Bench:
     objective: Any = None
     stop_at: int | None = None
     seconds: float = 0.0
+    watch: Callable[[], float] = float
+    """the clock by which it is told what time goes into; it stands still"""
 
     def __post_init__(self) -> None:
         seed_initialisation(self.settings.seed)
@@ -93,6 +96,7 @@ class Bench:
             stop_requested=lambda: self.state.counters.step == self.stop_at,
             tell=self.told.append,
             planned=self.dataset(training=True).batches_planned(train.max_epochs),
+            stopwatch=lambda _: Stopwatch(self.watch),
         )
 
     def fit(self) -> Outcome:

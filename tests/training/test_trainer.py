@@ -11,10 +11,9 @@ import torch
 from slangmod.errors import RunError
 from slangmod.settings.sections import Group
 from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
-from slangmod.training.limits import Limits
+from slangmod.training.limits import Limits, passed
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import Counters
-from slangmod.training.trainer import passed
 
 
 def test_training_ends_after_its_epochs(bench) -> None:
