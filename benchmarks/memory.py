@@ -89,13 +89,13 @@ def of_tokens(kind: str, path: Path) -> dict[str, int]:
 
     from slangmod.data.dataset import TokenDataset
     from slangmod.data.rows import ConcatRows
-    from slangmod.data.stream import MappedArray
+    from slangmod.data.stream import TokenStream
 
     parts = {"anonymous": "Pss_Anon", "mapped": "Pss_File"}
     before = {part: entry(ROLLUP, name) for part, name in parts.items()}
     highest = dict.fromkeys(parts, 0)
     if kind == "slangmod":
-        tokens = MappedArray([path], "<u2")
+        tokens = TokenStream([path], "<u2")
         rows = ConcatRows(len(tokens), SEQ, SEQ)
         dataset = TokenDataset(tokens, rows, SEQ, BATCH, 0, 1, shuffle=True)
         draw = dataset.batch

@@ -16,7 +16,7 @@ from torch import Tensor
 from slangmod.data.order import draw_offset, shuffled
 from slangmod.data.rows import Rows, rows_of
 from slangmod.data.shards import Encodings, check_fresh
-from slangmod.data.stream import MappedArray
+from slangmod.data.stream import TokenStream
 from slangmod.errors import DataError
 from slangmod.settings.sections import Settings
 
@@ -46,7 +46,7 @@ class TokenDataset:
     short; nothing is known of what came before.
     """
 
-    tokens: MappedArray
+    tokens: TokenStream
     rows: Rows
     seq_len: int
     batch_size: int
@@ -155,7 +155,7 @@ def dataset_of(
 ) -> TokenDataset:
     """Rows of ``split`` to learn from or to evaluate on, from fresh encodings."""
     data = settings.data
-    tokens = MappedArray(encodings.shard_paths(split), encodings.manifest.dtype)
+    tokens = TokenStream(encodings.shard_paths(split), encodings.manifest.dtype)
     if len(tokens) < 2:
         raise DataError(
             f"the {split} split holds {len(tokens)} tokens: at least 2 are needed; "

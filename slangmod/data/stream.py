@@ -1,6 +1,6 @@
 """Token shards as one long array that never has to fit into memory."""
 
-import mmap
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,54 +8,58 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-RELEASE_AFTER = 1 << 25
-"""Bytes mapped before the pages of the shards are handed back to the system."""
-AROUND = 1 << 16
-"""Bytes that the system maps around one that is read, if it has them in memory."""
+from slangmod.errors import RunError
 
 
 @dataclass
-class MappedArray:
-    """Several files of one type, read as if they were one array in memory.
+class TokenStream:
+    """Several files of one type, read as if they were one array.
 
-    What is resident does not grow with the files: pages already read are released
-    (the system keeps them cached as long as nobody needs the memory).
+    Each piece is read when it is asked for, so nothing of the files is held in memory;
+    what is read often, the system keeps cached as long as nobody needs that memory.
+    Files stay open: what is there is read, even if another takes its name.
     """
 
     files: Sequence[Path]
     dtype: DTypeLike
-    parts: list[NDArray[np.generic]] = field(init=False, repr=False)
     ends: NDArray[np.int64] = field(init=False, repr=False)
-    _mapped: int = field(default=0, init=False, repr=False)
+    """entries of all files up to and including each"""
+    _open: list[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Map the files; empty ones hold nothing to map."""
-        filled = [path for path in self.files if path.stat().st_size]
-        self.parts = [np.memmap(path, self.dtype, "r") for path in filled]
-        self.ends = np.cumsum([len(part) for part in self.parts], dtype=np.int64)
+        """Open the files; what is no whole entry at an end is left out."""
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        self._open = [os.open(path, flags) for path in self.files]
+        sizes = [os.fstat(one).st_size for one in self._open]
+        size = np.dtype(self.dtype).itemsize
+        self.ends = np.cumsum([one // size for one in sizes], dtype=np.int64)
+
+    def __del__(self) -> None:
+        """Close the files."""
+        for one in getattr(self, "_open", ()):
+            os.close(one)
 
     def __len__(self) -> int:
         """Entries of all files together."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def copy_to(self, out: NDArray[np.int64], start: int) -> None:
-        """Fill ``out`` with the entries from ``start`` on, across files if need be."""
-        part = int(np.searchsorted(self.ends, start, side="right"))
-        filled = 0
-        while filled < len(out):
-            skipped = int(self.ends[part - 1]) if part else 0
-            piece = self.parts[part][start + filled - skipped :][: len(out) - filled]
-            out[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            part += 1
-        self._mapped += len(out) * np.dtype(self.dtype).itemsize + AROUND
-        if self._mapped > RELEASE_AFTER:
-            self.release()
+        """Fill ``out`` with the entries from ``start`` on, across files if need be.
 
-    def release(self) -> None:
-        """Let go of the pages that have been read so far."""
-        self._mapped = 0
-        for part in self.parts:
-            mapped = getattr(part, "_mmap", None)
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-                mapped.madvise(mmap.MADV_DONTNEED)
+        IndexError beyond the last; RunError where a file has become shorter; OSError
+        where a disk refuses.
+        """
+        if start + len(out) > len(self):
+            raise IndexError(f"{start + len(out)} entries of {len(self)}")
+        filled, size = 0, np.dtype(self.dtype).itemsize
+        part = int(np.searchsorted(self.ends, start, side="right"))
+        while filled < len(out):
+            before = int(self.ends[part - 1]) if part else 0
+            begin = start + filled - before
+            count = min(len(out) - filled, int(self.ends[part]) - before - begin)
+            content = os.pread(self._open[part], count * size, begin * size)
+            if len(content) != count * size:
+                raise RunError(f"{self.files[part]}: became shorter while it was read")
+            out[filled : filled + count] = np.frombuffer(content, self.dtype)
+            filled += count
+            part += 1

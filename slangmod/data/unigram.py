@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from slangmod.data.shards import Encodings
-from slangmod.data.stream import MappedArray
+from slangmod.data.stream import TokenStream
 
 CHUNK = 1 << 20
 """tokens read at a time"""
@@ -16,7 +16,7 @@ def token_counts(
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """[vocab] how often each id occurs in a split."""
     manifest = encodings.manifest
-    tokens = MappedArray(encodings.shard_paths(split), manifest.dtype)
+    tokens = TokenStream(encodings.shard_paths(split), manifest.dtype)
     counts = np.zeros(manifest.vocab, np.int64)
     for start in range(0, len(tokens), CHUNK):
         piece = np.empty(min(CHUNK, len(tokens) - start), np.int64)

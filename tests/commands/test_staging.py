@@ -12,7 +12,7 @@ from slangmod.commands.staging import (
 )
 from slangmod.data.dataset import TokenDataset
 from slangmod.data.rows import ConcatRows
-from slangmod.data.stream import MappedArray
+from slangmod.data.stream import TokenStream
 from slangmod.settings.sections import Stage
 from slangmod.settings.stages import stages_of
 from slangmod.training.stages import Length, StageEnd
@@ -22,7 +22,7 @@ from slangmod.training.state import Counters
 @pytest.fixture
 def legs(tiny, token_file):
     """Makes legs of 100, 40 and 60 mini-batches; 13 of them are an epoch."""
-    tokens = MappedArray([token_file(size=400)], "<u2")
+    tokens = TokenStream([token_file(size=400)], "<u2")
     data = TokenDataset(tokens, ConcatRows(400, 8, 8), 8, 4, 0, 100)
 
     def make(*stages: Stage, **change):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from slangmod.data import stream
+from slangmod.errors import RunError
 
 SMAPS = Path("/proc/self/smaps")
 
@@ -20,15 +21,6 @@ def test_shards_read_as_one_array(make_tokens) -> None:
             assert out.tolist() == list(range(start, start + length))
 
 
-def test_releasing_pages_changes_nothing(make_tokens, monkeypatch) -> None:
-    monkeypatch.setattr(stream, "RELEASE_AFTER", 1)
-    tokens = make_tokens([list(range(5000))])
-    out = np.empty(5000, np.int64)
-    for _ in range(3):
-        tokens.copy_to(out, 0)
-        assert out.tolist() == list(range(5000))
-
-
 def test_no_shard_is_an_empty_array(make_tokens) -> None:
     assert len(make_tokens([[]])) == 0
 
@@ -38,27 +30,51 @@ def test_a_read_past_the_end_fails(make_tokens) -> None:
         make_tokens([[1, 2]]).copy_to(np.empty(3, np.int64), 0)
 
 
+def test_a_shard_that_becomes_shorter_is_an_error_and_no_crash(tmp_path) -> None:
+    path = tmp_path / "cut.bin"
+    np.arange(100, dtype="<u2").tofile(path)
+    tokens, out = stream.TokenStream([path], "<u2"), np.empty(10, np.int64)
+    with path.open("rb+") as file:
+        file.truncate(150)
+    tokens.copy_to(out, 60)
+    assert out.tolist() == list(range(60, 70))
+    with pytest.raises(RunError, match=r"cut\.bin: became shorter"):
+        tokens.copy_to(out, 70)
+
+
+def test_a_shard_that_is_replaced_is_read_to_its_end(tmp_path) -> None:
+    path = tmp_path / "old.bin"
+    np.arange(8, dtype="<u2").tofile(path)
+    tokens, out = stream.TokenStream([path], "<u2"), np.empty(8, np.int64)
+    np.zeros(8, "<u2").tofile(tmp_path / "new.bin")
+    (tmp_path / "new.bin").replace(path)
+    tokens.copy_to(out, 0)
+    assert out.tolist() == list(range(8))
+
+
 @pytest.mark.skipif(not SMAPS.exists(), reason="no /proc/self/smaps here")
-def test_scattered_reads_do_not_make_all_of_a_shard_resident(tmp_path) -> None:
+def test_nothing_of_a_shard_stays_in_memory(tmp_path) -> None:
     path = tmp_path / "large.bin"
-    path.write_bytes(bytes(2 * stream.RELEASE_AFTER))
-    tokens = stream.MappedArray([path], "<u2")
-    out, highest = np.empty(4, np.int64), 0
-    for start in range(0, len(tokens) - 4, 8 * 4096):
+    path.write_bytes(bytes(1 << 26))
+    tokens, out = stream.TokenStream([path], "<u2"), np.empty(512, np.int64)
+    before = resident()
+    for start in range(0, len(tokens) - 512, 4096):
         tokens.copy_to(out, start)
-        if start % (1 << 20) == 0:
-            highest = max(highest, resident(path))
-    assert 0 < highest <= stream.RELEASE_AFTER
+    assert resident() - before < 1 << 22
+    assert str(path) not in SMAPS.read_text("utf-8")
 
 
-def resident(path: Path) -> int:
-    """Bytes of the file that are mapped and in memory."""
-    lines = iter(SMAPS.read_text("utf-8").splitlines())
-    for line in lines:
-        if line.endswith(str(path)):
-            return next(
-                int(entry.split()[1]) * 1024
-                for entry in lines
-                if entry.startswith("Rss:")
-            )
-    raise AssertionError(path)
+def test_files_are_closed_with_the_stream(tmp_path) -> None:
+    path = tmp_path / "ids.bin"
+    path.write_bytes(bytes(8))
+    before = set(Path("/proc/self/fd").iterdir())
+    tokens = stream.TokenStream([path], "<u2")
+    assert len(tokens) == 4
+    del tokens
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    lines = SMAPS.read_text("utf-8").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss:"))

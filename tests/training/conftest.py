@@ -10,7 +10,7 @@ import torch
 
 from slangmod.data.dataset import TokenDataset
 from slangmod.data.rows import ConcatRows
-from slangmod.data.stream import MappedArray
+from slangmod.data.stream import TokenStream
 from slangmod.model import build_model
 from slangmod.optim import build_optimizer, build_schedule
 from slangmod.settings.sections import Settings
@@ -56,7 +56,7 @@ class Bench:
 
     def dataset(self, *, training: bool) -> TokenDataset:
         data = self.settings.data
-        tokens = MappedArray([self.ids], "<u2")
+        tokens = TokenStream([self.ids], "<u2")
         rows = ConcatRows(len(tokens), data.seq_len, data.seq_len)
         return TokenDataset(
             tokens,
