@@ -24,6 +24,8 @@ from typing import Any, Final
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "memory.json"
 VOCAB, GOAL = 32_768, 0.25
+OURS, AGAIN, PLAIN = LOSSES = ("slangmod", "slangmod, computing again", "plain")
+"""The second computes activations again on the way back, with its own loss."""
 SIZES: Final = (8_000_000, 128_000_000)
 """Tokens of the corpora."""
 BATCHES: Final = 2000
@@ -49,7 +51,11 @@ def of_loss(loss: str, precision: str, batch: int) -> dict[str, int]:
     from slangmod.training.step import accumulate_gradients, clip_gradients
 
     device = torch.device("cpu")
-    settings = settings_of(precision, False, 1, **{"train.batch_size": batch})
+    changes = {
+        "train.batch_size": batch,
+        "train.activation_checkpointing": loss == AGAIN,
+    }
+    settings = settings_of(precision, False, 1, **changes)
     state = new_state(settings, VOCAB, device)
     model = state.model
     objective = build_objective(settings, state, device)
@@ -60,7 +66,7 @@ def of_loss(loss: str, precision: str, batch: int) -> dict[str, int]:
         flat = logits.flatten(0, 1).float()
         return functional.cross_entropy(flat, targets.flatten(), reduction="sum")
 
-    chosen = {"slangmod": objective, "plain": plain}[loss]
+    chosen = plain if loss == PLAIN else objective
     ids = torch.randint(VOCAB, (batch, SEQ))
 
     def step() -> None:
@@ -128,12 +134,13 @@ def losses() -> dict[str, Any]:
     for precision in ("bfloat16", "float32"):
         for batch in (8, 32):
             both = {
-                loss: fresh("--loss", loss, precision, str(batch))
-                for loss in ("slangmod", "plain")
+                loss: fresh("--loss", loss, precision, str(batch)) for loss in LOSSES
             }
-            share = both["slangmod"]["above"] / both["plain"]["above"]
+            plain = both[PLAIN]["above"]
+            share = {loss: both[loss]["above"] / plain for loss in (OURS, AGAIN)}
             found[f"{precision}, {batch} rows"] = {**both, "share": share}
-            print(f"{precision}, {batch} rows: {share:.3f} of the plain loss's memory")
+            for loss, one in share.items():
+                print(f"{precision}, {batch} rows, {loss}: {one:.3f} of the plain loss")
     return found
 
 

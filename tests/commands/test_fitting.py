@@ -32,7 +32,9 @@ def have(monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
     monkeypatch.setattr(fitting, "free_bytes", lambda _: free)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 8, 16, 32])
+@pytest.mark.parametrize(
+    "rows", [2, 16, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 8, 32))]
+)
 def test_the_largest_portion_that_fits_is_chosen(monkeypatch, rows: int) -> None:
     settings = load_settings(None, AUTO)
     have(monkeypatch, int(needed(settings, rows, 257, CPU) / fitting.SHARE) + 16)

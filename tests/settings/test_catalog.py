@@ -184,7 +184,7 @@ def test_the_schema_describes_the_tables_of_each_array_and_closes_them(array):
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("train.batch_size", {"anyOf": [{"type": "integer", "minimum": 1}, EXPRESSION], "default": 64}),
+        ("train.batch_size", {"anyOf": [{"type": "integer", "minimum": 1}, EXPRESSION, {"enum": ["auto"]}], "default": 64}),
         ("train.gamma", {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, EXPRESSION]}),
         ("train.schedule_unit", {"enum": ["batch", "epoch"]}),
         ("train.patience", {"anyOf": [{"type": "integer", "minimum": 2}, {"enum": ["none"]}, EXPRESSION]}),

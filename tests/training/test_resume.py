@@ -77,10 +77,18 @@ def resumed(bench, stops: list[int], change: dict):
     return run, outcome, timeless(steps), timeless(epochs)
 
 
+FIRST = ("adamw", "adafactor", "muon", "bfgs")
+"""Optimizers of which a resume is always tried; of the others, slowly."""
 STOPS = {"adamw": range(1, 40, 9), "adafactor": (1, 17, 39)}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        name if name in FIRST else pytest.param(name, marks=pytest.mark.slow)
+        for name in OPTIMIZERS
+    ],
+)
 def test_a_step_of_forty_can_be_the_last_before_a_resume(bench, optimizer) -> None:
     each_can_be_the_last(bench, optimizer, STOPS.get(optimizer, (17,)))
 
