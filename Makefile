@@ -14,7 +14,7 @@ demo: .venv/installed  ## train a small language model on this machine, now
 	$(BIN)/slangmod demo
 
 test: .venv/installed-test  ## the tests, but for the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: .venv/installed-test  ## all tests
 	$(BIN)/python -m pytest -m ""

@@ -98,7 +98,7 @@ def newest(run: Path) -> Path:
 def state_of(run: Path) -> dict:
     state = json.loads((newest(run) / "state.json").read_text("utf-8"))
     state["counters"]["seconds"] = 0.0
-    del state["about"]
+    del state["about"], state["times"]
     return state
 
 
