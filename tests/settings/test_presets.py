@@ -1,9 +1,11 @@
 """The presets hold what they say."""
 
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
+import tomli
 
 from slangmod.errors import SettingsError
 from slangmod.model.build import skeleton
@@ -71,7 +73,30 @@ def test_the_preset_of_pycmtensor_has_its_defaults():
     assert settings.model == load_settings().model
 
 
-@pytest.mark.parametrize("name", ["demo", "pycmtensor"])
+@pytest.mark.parametrize("size", [None, *SIZES])
+def test_what_learns_fast_is_laid_over_any_size(size):
+    changes = {} if size is None else {"size": size}
+    settings = load_settings(None, {"base": "preset:fast", **changes})
+    plain = load_settings(None, changes)
+    assert settings.train.optimizer == "muon"
+    assert settings.model.positions == "rotary"
+    assert settings.model.dim == plain.model.dim
+    assert settings.data == plain.data
+
+
+def test_the_fast_preset_is_what_was_compared():
+    program = Path(__file__).parents[2] / "benchmarks" / "learning" / "fast.toml"
+    compared = tomli.loads(program.read_text("utf-8"))
+    preset = tomli.loads((PRESETS / "fast.toml").read_text("utf-8"))
+    del compared["base"]
+    # Of 2000 steps; the rate is the best of those that were tried.
+    assert compared["train"].pop("warmup") == 20
+    assert preset["train"].pop("warmup") == "1%"
+    del compared["train"]["learning_rate"], preset["train"]["learning_rate"]
+    assert preset == compared
+
+
+@pytest.mark.parametrize("name", ["demo", "fast", "pycmtensor"])
 def test_what_is_no_size_is_a_base_only(name):
     assert name in presets()
     with pytest.raises(SettingsError, match="choose one of"):
