@@ -13,7 +13,6 @@ import ast
 import hashlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -132,8 +131,9 @@ def learn_once(engine: str, path: Path) -> None:
 
 
 def peak() -> int:
-    """Bytes that this process has had in memory at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes that this program has had in memory at most; not those of its parent."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:"))
 
 
 def turn(engine: str, threads: str, path: Path) -> dict[str, Any]:
