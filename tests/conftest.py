@@ -1,5 +1,6 @@
 """What all tests share: few threads, tiny settings, tiny data."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def usual_level_of_log() -> None:
+    """Whatever level a command before has set: tests run in any order."""
+    logging.getLogger("slangmod").setLevel(logging.INFO)
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

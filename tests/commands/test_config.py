@@ -72,7 +72,7 @@ def test_explain_tells_all_there_is(slangmod):
         "  origin          --train.patience",
         "  flag            --train.patience",
         "  variable        SLM_TRAIN__PATIENCE",
-        "  used by         train, resume, sweep",
+        "  used by         train, resume, sweep, profile",
     ]
     _, out, _ = slangmod("config explain train --json")
     assert [one["name"] for one in json.loads(out)][:2] == [
