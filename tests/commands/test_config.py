@@ -77,7 +77,7 @@ def test_explain_tells_all_there_is(slangmod):
     _, out, _ = slangmod("config explain train --json")
     assert [one["name"] for one in json.loads(out)][:2] == [
         "train.batch_size",
-        "train.step_freq",
+        "train.largest_batch",
     ]
 
 
