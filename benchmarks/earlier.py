@@ -147,27 +147,19 @@ def earlier(tokens: Path, dropout: float, compiled: bool, turns: Any) -> None:
 
 def work_off(row: str, tokens: Path, threads: int) -> None:
     """Be the process of one loop."""
-    from training_turns import OverError, Turns
+    from training_turns import Turns, be_a_loop
 
     loop, dropout, precision = ROWS[row]
-    turns = Turns(warm_up=5)
-    if loop == "slangmod":
-        from slangmod.libraries import prepare
 
-        prepare(os.environ)
-    import torch
+    def train(turns: Turns) -> None:
+        from training_ours import slangmod
 
-    torch.manual_seed(1)
-    torch.set_num_threads(threads)
-    try:
         if loop == "slangmod":
-            from training_ours import slangmod
-
             slangmod(settings(dropout, precision, threads), turns)
         else:
             earlier(tokens, dropout, loop.endswith("compiled"), turns)
-    except OverError:
-        pass
+
+    be_a_loop(train, threads, ours=loop == "slangmod")
 
 
 def main() -> None:
