@@ -1,0 +1,105 @@
+"""A team of several processes, over torch.distributed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from slangmod.parallel.launch import Launch
+from slangmod.parallel.team import ALONE, Team
+
+BACKENDS: Final = {"nccl": "cpu:gloo,cuda:nccl", "gloo": "gloo"}
+"""What carries tensors, by ``parallel.backend``; texts and flags are the host's, so
+that agreeing on them never waits for a GPU."""
+
+
+@dataclass(frozen=True)
+class Group(Team):
+    """Several processes that have met; all methods wait for the slowest of them.
+
+    Where one of them is gone, or silent for longer than the time set, all raise
+    RuntimeError.
+    """
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Make ``tensor`` the sum of those of all, in place, and return it."""
+        dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag of any is true."""
+        return bool(self.sum(torch.tensor(int(flag))))
+
+    def meet(self) -> None:
+        """Wait until all are here."""
+        self.any(False)
+
+    def texts(self, text: str) -> list[str]:
+        """What each of them says, in the order of their ranks."""
+        words = bytes_of(text)
+        sizes = torch.zeros(self.size, dtype=torch.int64)
+        sizes[self.rank] = len(words)
+        each = self.sum(sizes).tolist()
+        # Of one length, as collectives want it; texts are short.
+        mine = torch.zeros(max(each), dtype=torch.uint8)
+        mine[: len(words)] = words
+        all_of_them = [torch.empty_like(mine) for _ in each]
+        dist.all_gather(all_of_them, mine)
+        pairs = zip(all_of_them, each, strict=True)
+        return [text_of(words[:size]) for words, size in pairs]
+
+    def text(self, text: str) -> str:
+        """What the leader says, whatever the others do."""
+        words = bytes_of(text)
+        size = torch.tensor(len(words))
+        dist.broadcast(size, 0)
+        if not self.leads:
+            words = torch.empty(int(size), dtype=torch.uint8)
+        dist.broadcast(words, 0)
+        return text_of(words)
+
+
+def bytes_of(text: str) -> Tensor:
+    """Its UTF-8 bytes, [n] uint8; lone surrogates, as in odd file names, survive."""
+    return torch.tensor(list(text.encode("utf-8", "surrogatepass")), dtype=torch.uint8)
+
+
+def text_of(words: Tensor) -> str:
+    """The text of UTF-8 bytes [n] uint8."""
+    return bytes(words.tolist()).decode("utf-8", "surrogatepass")
+
+
+def backend_for(device: torch.device, wanted: str = "auto") -> str:
+    """What carries tensors between devices of this kind, unless it is ``wanted``."""
+    if wanted != "auto":
+        return wanted
+    return "nccl" if device.type == "cuda" else "gloo"
+
+
+@contextmanager
+def open_team(
+    launch: Launch | None, device: torch.device, backend: str, timeout: float
+) -> Iterator[Team]:
+    """Meet the other processes of ``launch``, and part when the block ends.
+
+    None, which is outside torchrun: nobody is met. ``backend`` is "auto", "nccl" or
+    "gloo"; ``timeout``, in seconds, is how long anybody waits for the others.
+    """
+    if launch is None:
+        yield ALONE
+        return
+    name = backend_for(device, backend)
+    dist.init_process_group(
+        BACKENDS[name],
+        timeout=timedelta(seconds=timeout),
+        device_id=device if name == "nccl" else None,
+    )
+    try:
+        yield Group(launch.rank, launch.size)
+    finally:
+        dist.destroy_process_group()
