@@ -65,7 +65,7 @@ def test_continue_resumes_those_that_are_there_and_trains_the_others(
     monkeypatch.setattr(
         train.resume,
         "carry_on_with",
-        lambda call, company: resumed.append((call.settings.name, call.settings.seed)),
+        lambda call, _: resumed.append((call.settings.name, call.settings.seed)),
     )
     assert main(["train", "--name", "first", "--repeat", "2"]) == 0
     assert main(["train", "--name", "first", "--repeat", "3", "--continue"]) == 0
