@@ -5,8 +5,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
-from slangmod.data.dataset import TokenDataset
+from slangmod.data.dataset import Batch, TokenDataset
 from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.schedules import Schedule
 from slangmod.training import times
@@ -138,16 +139,7 @@ class Trainer(Borders):
             return
         set_learning_rate(state.optimizer, factor)
         ledger.stopwatch.turn_to(times.COMPUTE)
-        losses, tokens = accumulate_gradients(
-            self.objective,
-            batches,
-            self.device,
-            lambda place: self.seed_chance(begin + place),
-            self.rows,
-            whole,
-            self.hold,
-        )
-        losses = self.team.sum(losses)
+        losses, tokens = self.learn(batches, begin, whole)
         ledger.stopwatch.turn_to(times.OPTIMIZER)
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
         result = StepResult(losses, tokens, norm)
@@ -158,6 +150,25 @@ class Trainer(Borders):
         if state.average is not None:
             with ledger.stopwatch.during(times.OPTIMIZER):
                 state.average.follow(state.model, counters.step)
+
+    def learn(
+        self, batches: list[Batch], begin: int, whole: list[int] | None
+    ) -> tuple[Tensor, list[int]]:
+        """Gradients of the step that begins with mini-batch ``begin``, by all together.
+
+        -> losses [mini-batches] and target tokens, of the ``whole`` where ``batches``
+        are parts.
+        """
+        losses, tokens = accumulate_gradients(
+            self.objective,
+            batches,
+            self.device,
+            lambda place: self.seed_chance(begin + place),
+            self.rows,
+            whole,
+            self.hold,
+        )
+        return self.team.sum(losses), tokens
 
     def save_now(self, state: TrainState, ledger: Ledger) -> None:
         """Save; the time for it counts as the next step's."""
