@@ -266,7 +266,7 @@ def build_trainer(
         device=session.device,
         rows=rows,
         team=session.team,
-        hold=session.wrapping.hold,
+        wrapping=session.wrapping,
     )
 
 
