@@ -24,6 +24,7 @@ RESUME_MAY_CHANGE = (
     "train.convergence_norm",
     "checkpoint",
     "guard",
+    "parallel",
     "chat",
     "track",
     "samples",
@@ -45,7 +46,7 @@ GENERAL = (
 """Top-level settings, which concern every action that makes something."""
 
 LEARNING = (
-    *("train", "optimizer", "data", "model", "checkpoint", "guard"),
+    *("train", "optimizer", "data", "model", "checkpoint", "guard", "parallel"),
     *("files.tokenizer", "tokens"),
 )
 """Settings, or sections of them, that say how a run learns."""
@@ -130,7 +131,8 @@ class Command:
     is called with the settings of flags, environment and file; ``default_file``: the
     file of the current folder is one, where no other is named; ``searches``: settings
     may say what to try rather than what to take; ``heeds_only_these``: flags for other
-    settings than those in ``settings`` are refused.
+    settings than those in ``settings`` are refused. ``together``: where torchrun has
+    started several processes all do it, each its part; else the leader does, alone.
     """
 
     help: str
@@ -147,3 +149,4 @@ class Command:
     default_file: bool = True
     searches: bool = False
     heeds_only_these: bool = False
+    together: bool = False

@@ -1,0 +1,1 @@
+"""One program as several processes, each with a device of its own."""
