@@ -1,6 +1,7 @@
 """Memory that is freed stays with the process, where the C library is GNU's."""
 
 import ctypes
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,62 +19,65 @@ pytestmark = pytest.mark.skipif(
     not keeps_memory(CPU), reason="another C library than GNU's"
 )
 
-FAULTS = """
-import resource, sys, torch
+SCRIPT = """
+import json, resource, sys, torch
 from slangmod.training.allocator import give_back_memory, keep_memory
-if "keep" in sys.argv:
-    keep_memory(torch.device("cpu"))
+
 def use():
     blocks = [torch.ones(10 << 20), torch.ones(20 << 20)]  # 40 and 80 MiB
+
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def entry(file, name):  # in KiB, of all stretches of addresses
+    text = open(f"/proc/self/{file}", encoding="ascii").read()
+    return sum(int(one.split()[0]) for one in text.split(name)[1:])
+
+if "keep" in sys.argv:
+    keep_memory(torch.device("cpu"))
 use()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = pages()
 for _ in range(3):
     use()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+found = {"pages": pages() - before, "large": entry("smaps", "AnonHugePages:")}
+found["held"] = entry("status", "VmRSS:")
+give_back_memory()
+print(json.dumps({**found, "left": entry("status", "VmRSS:")}))
 """
-"""Prints how many pages the system had to hand out for blocks that were used before."""
+"""Prints how many pages the system had to hand out for blocks that were used before,
+how many KiB are in large pages, and in memory before and after all is given back."""
 PAGES = 3 * 120 * 2**20 // 4096
 """Those of the blocks; where all pages are large, a 512th of it."""
 
 
-def printed(script: str, *words: str) -> str:
-    command = [sys.executable, "-c", script, *words]
+def found(*words: str) -> dict[str, int]:
+    command = [sys.executable, "-c", SCRIPT, *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return json.loads(done.stdout)
 
 
-def test_blocks_that_are_taken_again_need_no_new_pages():
-    assert int(printed(FAULTS, "keep")) < PAGES // 50
+@pytest.fixture(scope="module")
+def kept() -> dict[str, int]:
+    return found("keep")
+
+
+def test_blocks_that_are_taken_again_need_no_new_pages(kept):
+    assert kept["pages"] < PAGES // 50
 
 
 def test_without_it_they_do():
     always = "[always]" in LARGE.read_text("ascii")
-    assert int(printed(FAULTS)) > (PAGES // 600 if always else PAGES // 2)
+    assert found()["pages"] > (PAGES // 600 if always else PAGES // 2)
 
 
-def test_the_heap_has_large_pages_where_the_system_has_such():
+def test_the_heap_has_large_pages_where_the_system_has_such(kept):
     if "[never]" in LARGE.read_text("ascii"):
         pytest.skip("the system has none")
-    script = """
-import torch
-from slangmod.training.allocator import keep_memory
-keep_memory(torch.device("cpu"))
-block = torch.ones(64 << 20)
-text = open("/proc/self/smaps", encoding="ascii").read()
-heaps = text.split("[heap]")[1:]
-print(sum(int(one.partition("AnonHugePages:")[2].split()[0]) for one in heaps))
-"""
-    assert int(printed(script)) > 200 << 10  # KiB, of 256 MiB
+    assert kept["large"] > 90 << 10  # of 120 MiB
 
 
-def test_all_of_it_can_be_given_back():
-    script = FAULTS.replace("    use()\nprint", "    use()\ngive_back_memory()\nprint")
-    script += (
-        "print(open('/proc/self/status').read().partition('VmRSS:')[2].split()[0])"
-    )
-    held = script.replace("give_back_memory()\n", "")
-    less, more = (int(printed(one, "keep").split()[-1]) for one in (script, held))
-    assert more - less > 100 << 10  # KiB
+def test_all_of_it_can_be_given_back(kept):
+    assert kept["held"] - kept["left"] > 90 << 10
 
 
 def test_addresses_that_others_could_need_are_left_alone(monkeypatch):
