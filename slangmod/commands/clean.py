@@ -25,10 +25,11 @@ from slangmod.files import (
     sha256_of,
     unsound,
 )
-from slangmod.parallel.crew import ALONE, TIMEOUT, Crew, crew_of, usable
-from slangmod.parallel.meeting import together
+from slangmod.parallel.crew import ALONE, Crew, crew_of, usable
 from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.together import together
 from slangmod.parallel.workers import results_of
+from slangmod.settings.derived import seconds_of
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder
 from slangmod.settings.sections import Settings
@@ -61,7 +62,8 @@ def clean(settings: Settings, crew: Crew = ALONE) -> None:
     files = find_files(settings.files.raw, settings.files.suffix, settings.workdir)
     source = Source(settings, files)
     refuse_foreign(folder)
-    with together(folder, crew, TIMEOUT) as team:
+    patience = seconds_of(settings.parallel.timeout)
+    with together(folder, crew, patience) as team:
         work = Work(settings, source, crew, team)
         inputs = {"settings": _what_matters(settings), "raw": work.fingerprints()}
         if team.tell(lambda: _is_fresh(folder, inputs)):

@@ -40,10 +40,11 @@ from slangmod.files import (
     write_bytes,
     write_json,
 )
-from slangmod.parallel.crew import ALONE, TIMEOUT, Crew, crew_of, usable
-from slangmod.parallel.meeting import together
+from slangmod.parallel.crew import ALONE, Crew, crew_of, usable
 from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.together import together
 from slangmod.parallel.workers import results_of
+from slangmod.settings.derived import seconds_of
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
@@ -73,7 +74,8 @@ def encode(settings: Settings, crew: Crew = ALONE) -> None:
     """
     folder = encodings_folder(settings)
     refuse_foreign(folder)
-    with together(folder, crew, TIMEOUT) as team:
+    patience = seconds_of(settings.parallel.timeout)
+    with together(folder, crew, patience) as team:
         processes = settings.threads or crew.cores or usable()
         inputs = made_from(settings, partial(_hashed, team, processes))
         if team.tell(lambda: _is_fresh(folder, inputs)):

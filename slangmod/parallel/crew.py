@@ -29,9 +29,6 @@ PLACES: Final = (
 """Variables that give a process its place; commands that it starts are none of them."""
 
 
-TIMEOUT: Final = 600.0
-
-
 @dataclass(frozen=True)
 class Crew:
     """The place of this process among those that share the work."""

@@ -47,6 +47,7 @@ class Meeting(Sharing):
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     session: str = ""
     _told: int = 0
+    _known: int = 0
     _beats: int = 0
     _last_words: dict[str, Any] = field(default_factory=dict)
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -75,13 +76,14 @@ class Meeting(Sharing):
                 "host": os.uname().nodename,
                 "process": os.getpid(),
                 "beats": self._beats,
+                "known": self._known,
                 **self._last_words,
             }
             write_json(self.path_of(self.crew.rank), content)
 
     def keep_beating(self) -> None:
         """Say so again and again, until it is over."""
-        while not self._over.wait(SECONDS_BETWEEN_BEATS):
+        while not self._over.wait(min(SECONDS_BETWEEN_BEATS, self.timeout / 10)):
             with suppress(OSError):  # of a disk that may be well again next time
                 self.beat()
 
@@ -127,6 +129,14 @@ class Meeting(Sharing):
             if read(self.path_of(rank)).get("session") != self.session
         ]
 
+    def behind(self) -> list[int]:
+        """Who does not yet know the results of what was shared last."""
+        return [
+            rank
+            for rank in range(self.crew.size)
+            if read(self.path_of(rank)).get("known", 0) < self._known
+        ]
+
     def tell(self, make: Callable[[], Any]) -> Any:
         """What ``make`` gives to the first process, which alone calls it."""
         self._told += 1
@@ -155,7 +165,10 @@ class Meeting(Sharing):
             return sorted({number % self.crew.size for number in numbers})
 
         self.wait(lambda: not owed(), owed)
-        return [read_json(path)["value"] for path in paths]
+        results = [read_json(path)["value"] for path in paths]
+        self._known = self._told
+        self.beat()
+        return results
 
     @contextmanager
     def place(self, key: str, path: Path) -> Iterator[Path]:
@@ -178,6 +191,7 @@ class Meeting(Sharing):
 
     def forget(self, key: str) -> None:
         """The parts of ``key`` are taken away; nobody may rely on them any more."""
+        self.wait(lambda: not self.behind(), self.behind)
         for path in self.folder.glob(f"{key}-*.json"):
             path.unlink()
 
@@ -254,31 +268,10 @@ class Meeting(Sharing):
             return
         others, until = range(1, self.crew.size), time.monotonic() + FAREWELL
         while time.monotonic() < until:
-            if all(read(self.path_of(rank)).get("left") for rank in others):
+            if all({"left", "error"} & {*read(self.path_of(r))} for r in others):
                 break
             time.sleep(self.pause)
         remove(self.folder)
-
-
-@contextmanager
-def together(path: Path, crew: Crew, timeout: float) -> Iterator[Sharing]:
-    """Meet the others of ``crew``, if there are any, to make ``path`` together."""
-    if crew.size == 1:
-        yield Sharing()
-        return
-    one = Meeting(path.with_name(f".crew-{path.name}"), crew, timeout)
-    beating = threading.Thread(target=one.keep_beating, daemon=True)
-    beating.start()
-    try:
-        one.begin()
-        yield one
-        one.stop()
-        beating.join()
-        one.leave()
-    except BaseException as error:
-        one.stop()
-        one.fail(error)
-        raise
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 from slangmod.errors import RunError, UserError
 from slangmod.parallel import meeting
 from slangmod.parallel.crew import Crew
-from slangmod.parallel.meeting import together
 from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.together import together
 
 
 @pytest.fixture(autouse=True)
