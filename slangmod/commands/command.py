@@ -108,6 +108,7 @@ FORMAT = Flag(
 TOP = Flag("--top", VALUE, "only so many of the best; default: all", "N")
 CONTINUE = Flag("--continue", SWITCH, "resume the run of that name if it exists")
 OVERWRITE = Flag("--overwrite", SWITCH, "move an old run of that name aside first")
+JOIN = Flag("--join", SWITCH, "help with a sweep that another process has begun")
 STEPS = Flag("--steps", VALUE, "how many steps to look at; default 3", "N")
 FULL = Flag("--full", SWITCH, "compiled steps and the shape of GPT-2, too; minutes")
 JSON = Flag("--json", SWITCH, "print JSON")

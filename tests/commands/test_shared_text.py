@@ -45,7 +45,7 @@ def write_raw(folder: Path, names: tuple[str, ...], documents: int) -> None:
 
 HASHED = ("a.jsonl", "b.jsonl.gz", "c.jsonl", "d.txt", "e.txt", "f.jsonl")
 NAMED = ("train-1.txt", "train-2.txt", "test.txt", "train-3.txt", "train-4.jsonl")
-KINDS = {"by hash": HASHED, "cut off the end": NAMED}
+"""Dealt out by the hashes of documents; and with validation cut off the end."""
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +114,18 @@ def content_of(settings: Settings) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("names", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("names", "dropout"),
+    [
+        (HASHED, 0.0),
+        pytest.param(HASHED, 0.2, marks=SLOW),
+        pytest.param(NAMED, 0.0, marks=SLOW),
+        pytest.param(NAMED, 0.2, marks=SLOW),
+    ],
+)
 def test_a_crew_makes_what_one_process_makes(work, names, dropout):
     alone = work("alone", names, dropout=dropout)
     made(alone)
@@ -128,6 +138,7 @@ def test_a_crew_makes_what_one_process_makes(work, names, dropout):
     assert len(manifest["splits"]["train"]["shards"]) > 2
 
 
+@SLOW
 def test_parts_hold_what_the_whole_holds(work, monkeypatch):
     parts, whole = work("parts"), work("whole")
     made(parts)
@@ -144,6 +155,7 @@ def test_parts_hold_what_the_whole_holds(work, monkeypatch):
     assert ids[0] == ids[1]
 
 
+@SLOW
 def test_what_is_there_is_not_made_again(work, caplog):
     settings = work("w")
     assert made_by(settings, 2) == [None] * 2
@@ -169,6 +181,7 @@ def test_a_broken_file_ends_all_and_leaves_nothing_made(work, tmp_path):
     assert not Path(settings.workdir, ".crew-corpus").exists()
 
 
+@SLOW
 def test_a_repetition_goes_on_with_the_parts_that_are_there(work, monkeypatch):
     settings, once = work("w"), work("once")
     made(once)
@@ -198,6 +211,7 @@ def test_a_repetition_goes_on_with_the_parts_that_are_there(work, monkeypatch):
     assert content_of(settings) == content_of(once)
 
 
+@SLOW
 def test_a_split_that_nobody_can_fill_is_refused_by_all(work, tmp_path):
     settings = work("w")
     for path in (tmp_path / "raw").iterdir():
@@ -269,7 +283,7 @@ def files_of(name: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("size", [2, 4])
 def test_processes_of_srun_make_the_same_files(place, size):
     processes = started("srun", size)
@@ -280,9 +294,8 @@ def test_processes_of_srun_make_the_same_files(place, size):
     assert told[1:] == [""] * (size - 1)
 
 
-@pytest.mark.slow
-def test_processes_of_torchrun_make_the_same_files(place, monkeypatch):
-    monkeypatch.setattr(raw_parts, "PART_BYTES", 1 << 28)
+@SLOW
+def test_processes_of_torchrun_make_the_same_files(place):
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     slangmod = command("torchrun")[1:]
     subprocess.run([*run, "-m", "slangmod", *slangmod], check=True)
@@ -290,14 +303,14 @@ def test_processes_of_torchrun_make_the_same_files(place, monkeypatch):
     assert files_of("torchrun") == files_of("one")
 
 
-@pytest.mark.slow
+@SLOW
 def test_several_cores_make_the_same_files(place):
     words = command("cores", "-c", PROGRAM, threads=3)
     subprocess.run(words, check=True)
     assert files_of("cores") == files_of("alone")
 
 
-@pytest.mark.slow
+@SLOW
 def test_killed_at_any_instant_and_started_again_all_make_the_same_files(place):
     chance = random.Random(1)
     for number in range(8):
