@@ -19,6 +19,7 @@ from slangmod.commands.command import (
     LEARNING,
     OUTPUT,
     OVERWRITE,
+    PLANNING,
     PLOT,
     RESUME_MAY_CHANGE,
     SPLIT,
@@ -213,10 +214,7 @@ COMMANDS: dict[str, Command] = {
         help="what training will take, before its first step",
         module="slangmod.commands.plan",
         group="Settings",
-        flags=(
-            Flag("--no-calibration", SWITCH, "try no steps; times stay unknown"),
-            JSON,
-        ),
+        flags=(*PLANNING, JSON),
         settings=(ALL,),
     ),
     "bench": Command(
