@@ -1,6 +1,5 @@
 """What training needs on each of several devices, found without taking a step."""
 
-import math
 from typing import Final
 
 import torch
@@ -11,7 +10,7 @@ from slangmod.errors import SettingsError
 from slangmod.parallel.strategy import Choice, Needs, choose
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import stages_of
-from slangmod.settings.tensors import tensors_of
+from slangmod.settings.tensors import count_parameters, weights_by_place
 from slangmod.training.memory import free_bytes
 from slangmod.training.rehearsal import (
     ACTIVATIONS,
@@ -52,20 +51,15 @@ def needs_of(
     """Bytes on each of ``devices``, by rehearsing training on a device's own rows."""
     parts = rehearse(share_of(settings, devices), vocab, device, build_objective)
     held = parts.at_peak
-    sizes = tensors_of(settings.model, vocab)
-    layers: dict[str, int] = {}
-    for name, shape in sizes.items():
-        first, number, *_ = [*name.split("."), ""]
-        layer = number if first == "layers" else ""
-        layers[layer] = layers.get(layer, 0) + FLOAT * math.prod(shape)
-    outside = layers.pop("")
+    block, outside = weights_by_place(settings.model, vocab)
+    total = FLOAT * count_parameters(settings.model, vocab)
     return Needs(
         held[WEIGHTS] + held[COPIES],
         # When most is held, some of them may not be there yet.
-        max(held[GRADIENTS], outside + sum(layers.values())),
+        max(held[GRADIENTS], total),
         held[OPTIMIZER],
         held[ACTIVATIONS] + held[LOGITS],
-        max(layers.values()),
+        block,
         outside,
     )
 

@@ -187,7 +187,7 @@ def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
 def test_torchrun_says_how_many_devices_there_are(capsys, toml, monkeypatch):
     place = {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_RESTART_COUNT": "0"}
     place |= {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
-    place |= {"LOCAL_WORLD_SIZE": "2"}
+    place |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "::1", "MASTER_PORT": "1"}
     for name, value in place.items():
         monkeypatch.setenv(name, value)
     assert planned(capsys, toml, "--no-calibration")["devices"]["number"] == 2
