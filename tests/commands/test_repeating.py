@@ -19,7 +19,7 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
 
-    def train_run(resolved, *, overwrite=False):
+    def train_run(resolved, *, overwrite=False, company=None):
         settings = resolved.settings
         run = RunDir.of(settings.workdir, settings.name)
         (run.checkpoints / "step-000000000").mkdir(parents=True, exist_ok=overwrite)
@@ -64,8 +64,8 @@ def test_continue_resumes_those_that_are_there_and_trains_the_others(
     resumed = []
     monkeypatch.setattr(
         train.resume,
-        "run",
-        lambda call: resumed.append((call.settings.name, call.settings.seed)),
+        "carry_on_with",
+        lambda call, _: resumed.append((call.settings.name, call.settings.seed)),
     )
     assert main(["train", "--name", "first", "--repeat", "2"]) == 0
     assert main(["train", "--name", "first", "--repeat", "3", "--continue"]) == 0
