@@ -25,12 +25,11 @@ shift 2
 
 # srun does not take this over from sbatch by itself.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
-# SLURM sends SIGUSR1 five minutes before the end, and torchrun passes on only these.
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
 
 # All machines share the files; what is there already is not made again.
 srun slangmod clean tokenize encode --toml "$config" "$@"
 
+# SLURM sends SIGUSR1 five minutes before the end; torchrun passes on what it is told to.
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 code=0
 srun --kill-on-bad-exit=1 torchrun \
@@ -40,6 +39,7 @@ srun --kill-on-bad-exit=1 torchrun \
     --rdzv-endpoint="$first:$((20000 + SLURM_JOB_ID % 20000))" \
     --rdzv-id="$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}" \
     --max-restarts=3 \
+    --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \
     -m slangmod train --continue --toml "$config" --name "$name" "$@" || code=$?
 
 # torchrun ends with 1 where its processes end with 75, so the run itself is asked.

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -121,6 +122,9 @@ def open_database(address: str) -> RDBStorage:
     """
     kind = address.partition(DATABASE)[0]
     options = {"connect_args": {"timeout": 60}} if kind.startswith("sqlite") else {}
+    if kind == "postgresql" and find_spec("psycopg") is not None:
+        # SQLAlchemy would look for the driver before this one, psycopg2.
+        address = address.replace(kind, "postgresql+psycopg", 1)
     for left in reversed(range(TRIES)):
         try:
             return RDBStorage(address, engine_kwargs=options)
