@@ -13,7 +13,7 @@ from typing import Any
 
 from slangmod import __version__
 from slangmod.commands.call import Call
-from slangmod.commands.counting import amount, counted
+from slangmod.commands.counting import amount, counted, unwatched
 from slangmod.commands.file_ids import encoded, encoded_by_chance, rows_for
 from slangmod.commands.tokenize import learnt_from
 from slangmod.data.checking import TOKEN_BYTES
@@ -85,7 +85,8 @@ def encode(settings: Settings, crew: Crew = ALONE) -> None:
             _warn_of_old_tokenizer(settings)
         key = section_hash({"version": __version__, **inputs})
         with team.place(key, folder) as place:
-            files = Files(settings, codec, place, processes)
+            watched = settings if team.leads else unwatched(settings)
+            files = Files(watched, codec, place, processes)
             made = files.shared(team, key)
             team.tell(lambda: _put_together(folder, files, made, team, inputs))
 

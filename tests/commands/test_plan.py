@@ -3,6 +3,7 @@ import json
 import pytest
 
 from slangmod.cli import main
+from slangmod.commands.plan_devices import Wish, wish_of
 from slangmod.settings.schedules import build_schedule
 from slangmod.settings.tensors import count_parameters
 
@@ -184,15 +185,13 @@ def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
     assert max(map(len, page.splitlines())) <= 100
 
 
-def test_torchrun_says_how_many_devices_there_are(capsys, toml, monkeypatch):
+def test_torchrun_says_how_many_devices_there_are():
     place = {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_RESTART_COUNT": "0"}
     place |= {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     place |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "::1", "MASTER_PORT": "1"}
-    for name, value in place.items():
-        monkeypatch.setenv(name, value)
-    assert planned(capsys, toml, "--no-calibration")["devices"]["number"] == 2
-    monkeypatch.setenv("RANK", "1")
-    assert page_of(capsys, toml, "--no-calibration") == ""
+    assert wish_of({}, {}) is None
+    assert wish_of({}, place) == Wish(2, None, None)
+    assert wish_of({"devices": "4"}, place) == Wish(4, None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Processes, here threads, that meet in a folder and share work."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,3 +208,24 @@ def test_a_first_process_that_was_started_anew_is_noticed(tmp_path):
 
     found = all_of(tmp_path / "x", [first, lambda t: t.tell(lambda: 1)])
     assert "was started anew" in str(found[1])
+
+
+def test_what_a_crew_has_left_goes_when_one_process_has_done_the_work(tmp_path):
+    left = tmp_path / ".crew-x"
+    with pytest.raises(RunError), together(tmp_path / "x", Crew(0, 2), 0.1):
+        pass
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert left.is_dir()  # perhaps they are still at work
+    for path in left.glob("rank-*.json"):
+        os.utime(path, (1e9, 1e9))
+    with pytest.raises(ValueError), together(tmp_path / "x", Crew(), 1.0):
+        raise ValueError
+    assert left.is_dir()
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert not left.exists()
+    left.mkdir()  # of somebody else
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert left.is_dir()
