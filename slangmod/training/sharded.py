@@ -78,6 +78,7 @@ class Together:
 
     def _is_there(self) -> str:
         """Whether something sound is at the place; what is not goes out of the way."""
+        sweep_asides(self.path.parent)
         if not self.path.exists():
             return ""
         if not problems_of(self.path):
@@ -95,7 +96,6 @@ class Together:
         return ""
 
     def _make_aside(self, size: int) -> str:
-        sweep_asides(self.path.parent)
         refuse_without_room(self.path, size)
         return str(self._stack.enter_context(folder_aside(self.path)))
 
