@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from slangmod.errors import SettingsError
+from slangmod.parallel.shards import own_parameters
 from slangmod.settings.groups import assign, idle
 
 Groups = list[dict[str, Any]]
@@ -39,7 +40,7 @@ def parameter_groups(
         name: 0 if place is None else place + 1
         for name, place in assign(kinds, patterns).items()
     }
-    parameters = dict(model.named_parameters())
+    parameters = own_parameters(model)
     groups = []
     for number in range(len(patterns) + 1):
         for kind in ("hidden", "rest", "output"):

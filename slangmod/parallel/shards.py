@@ -7,7 +7,8 @@ Every weight is cut along its first dimension, as torch.chunk cuts: into pieces 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from slangmod.parallel.team import Team
 
@@ -31,12 +32,22 @@ class Shards:
     """rows of each weight, by its name; what an optimizer changes"""
     shapes: Mapping[str, tuple[int, ...]]
     """of the whole weights"""
+    device: torch.device
+    """where it computes; the rows may wait elsewhere"""
     collect: Callable[[], None]
     """takes over the gradients of the own rows, once they are summed over all"""
+    gather_again: Callable[[], None]
+    """forgets what was gathered of others' rows, so that changes of them are seen"""
 
     def rows(self, name: str) -> range:
         """Which rows of the weight ``name`` are the own ones."""
         return rows_of(self.team.rank, self.team.size, self.shapes[name][0])
+
+    @torch.no_grad()
+    def put(self, name: str, whole: Tensor) -> None:
+        """Make the own rows of the weight ``name`` those of ``whole``."""
+        rows = self.rows(name)
+        self.own[name].copy_(whole[rows.start : rows.stop])
 
 
 def shards_of(model: nn.Module) -> Shards | None:

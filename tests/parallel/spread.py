@@ -25,7 +25,9 @@ def spread(whole: TrainState, team: Team) -> TrainState:
         return tensor[rows.start : rows.stop].detach().clone()
 
     own = {name: nn.Parameter(cut(name, one)) for name, one in weights.items()}
-    model.shards = Shards(team, own, shapes, lambda: None)  # type: ignore[assignment]
+    model.shards = Shards(
+        team, own, shapes, torch.device("cpu"), lambda: None, lambda: None
+    )  # type: ignore[assignment]
     optimizer = torch.optim.AdamW(own.values(), lr=0.1)
     tensors, scalars = stored(whole.optimizer, whole.model)
     mine = {

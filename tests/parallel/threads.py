@@ -47,6 +47,13 @@ class Threads(Team):
             total += one
         return tensor.copy_(total)
 
+    def gather(self, tensor: Tensor, to: int) -> list[Tensor]:
+        each = self.table.exchanged(self.rank, tensor)
+        return each if to == self.rank else []
+
+    def scatter(self, tensors: list[Tensor], like: Tensor, of: int) -> Tensor:
+        return self.table.exchanged(self.rank, tensors)[of][self.rank]
+
     def any(self, flag: bool) -> bool:
         return any(self.table.exchanged(self.rank, flag))
 
