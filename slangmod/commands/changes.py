@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from slangmod.commands.call import Call
-from slangmod.commands.session import Choices
+from slangmod.commands.choices import Choices
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError, UserError
 from slangmod.files import write_json

@@ -24,6 +24,7 @@ RESUME_MAY_CHANGE = (
     "train.convergence_norm",
     "checkpoint",
     "guard",
+    "parallel",
     "chat",
     "track",
     "samples",
@@ -45,7 +46,7 @@ GENERAL = (
 """Top-level settings, which concern every action that makes something."""
 
 LEARNING = (
-    *("train", "optimizer", "data", "model", "checkpoint", "guard"),
+    *("train", "optimizer", "data", "model", "checkpoint", "guard", "parallel"),
     *("files.tokenizer", "tokens"),
 )
 """Settings, or sections of them, that say how a run learns."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from slangmod.commands.bad_steps import BadSteps
+from slangmod.commands.choices import Choices
 from slangmod.commands.costs import cost_of, open_speed, tell_cost
 from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.measuring import MemoryWatch
@@ -22,7 +23,6 @@ from slangmod.commands.rewinding import (
 from slangmod.commands.sampling import samplers
 from slangmod.commands.saving import Insistence, build_saver
 from slangmod.commands.session import (
-    Choices,
     Session,
     build_trainer,
     next_session,

@@ -13,13 +13,13 @@ import tomli_w
 
 from slangmod.commands.call import Call
 from slangmod.commands.changes import changes_of, choices_after
+from slangmod.commands.choices import choices_of
 from slangmod.commands.dissecting import dissect
 from slangmod.commands.existing import open_existing
 from slangmod.commands.rewinding import good_checkpoint, load_anew
 from slangmod.commands.session import (
     Session,
     build_trainer,
-    choices_of,
     next_session,
     open_session,
 )

@@ -12,16 +12,14 @@ from slangmod.commands.changes import (
     choices_after,
     keep_changes,
 )
+from slangmod.commands.choices import Choices, choices_of, promise
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.session import (
-    Choices,
     Session,
     build_trainer,
-    choices_of,
     open_session,
-    promise,
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import step_again

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.commands.recording import Recording
-from slangmod.commands.session import Session, session_of
+from slangmod.commands.session import Session, session_now
 from slangmod.errors import RunError
 from slangmod.optim import build_optimizer
 from slangmod.runs.directory import RunDir
@@ -101,9 +101,7 @@ def load_anew(session: Session, path: Path) -> Session:
     stage = session.legs[counters.stage - 1].plan.settings
     state.optimizer = build_optimizer(stage, state.model)
     load_checkpoint(path, state)
-    return session_of(
-        session.settings, session.legs, session.device, state, session.test
-    )
+    return session_now(session)
 
 
 def refuge_steps(state: TrainState, settings: Settings) -> set[int]:

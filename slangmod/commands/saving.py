@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from slangmod.commands import RESUME_MAY_CHANGE
+from slangmod.commands.choices import Choices, about_run
 from slangmod.commands.recording import Recording
 from slangmod.commands.rewinding import refuge_steps
-from slangmod.commands.session import Choices, Session, about_run
+from slangmod.commands.session import Session
 from slangmod.complaints import Complaints
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError

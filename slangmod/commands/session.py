@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import torch
-from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from slangmod.commands.staging import (
@@ -24,6 +23,7 @@ from slangmod.errors import RunError
 from slangmod.model import build_model
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer, carry_over
+from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
@@ -37,21 +37,10 @@ from slangmod.training.limits import Limits
 from slangmod.training.state import Counters, TrainState, build_state
 from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
+from slangmod.training.wrapping import UNWRAPPED, Wrapping
 
 MOST_BATCHES: Final = 10**10
 """Mini-batches that a run has at most."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the program chose at the start of a run, and keeps when it resumes."""
-
-    device: str
-    threads: Annotated[int, Field(ge=1, le=1024)]
-    compiled: bool
-    deterministic: bool
-    rows: Annotated[int, Field(ge=1)] | None = None  # at a time; None: a mini-batch's
-    onednn: bool = False  # whether products in float32 are left to oneDNN
 
 
 @dataclass(frozen=True)
@@ -68,6 +57,9 @@ class Session:
     train: TokenDataset
     test: TokenDataset
     objective: Objective
+    team: Team = ALONE
+    """the processes that train it together, each with a part of all rows"""
+    wrapping: Wrapping = UNWRAPPED
 
     @property
     def stage(self) -> Settings:
@@ -78,16 +70,6 @@ class Session:
         """Mini-batches of the whole run: those done before this stage, and planned."""
         rest = self.legs[self.leg.plan.number - 1 :]
         return self.train.first_batch + batches_of(rest)
-
-
-def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
-    """Where a run computes, and whether it ends with the same bits when resumed."""
-    exact = (
-        "a resumed run ends with the same bits"
-        if deterministic
-        else "NOT bit-exact when resumed; deterministic = true makes it so"
-    )
-    return f"{device}, {threads} threads; {exact}"
 
 
 def new_state(
@@ -113,13 +95,14 @@ def open_session(
     counters: Counters | None = None,
     *,
     weights: Mapping[str, Tensor] | None = None,
+    team: Team = ALONE,
 ) -> Session:
     """Everything a run needs before its first step, on ``device``.
 
     Or before the step after those that ``counters`` have counted. ``weights`` to start
-    from, by name; None draws them.
+    from, by name; None draws them. Of several processes each has its part of all rows.
     """
-    legs = plan_legs(settings, encodings)
+    legs = plan_legs(settings, encodings, team)
     manifest = encodings.manifest
     state = new_state(settings, manifest.vocab, device, weights, manifest.end)
     state.counters = counters or state.counters
@@ -131,9 +114,29 @@ def open_session(
         state.optimizer = each[state.counters.stage - 1]
     # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
-    session = session_of(settings, legs, device, state, test)
+    test = test.part_of(team.rank, team.size)
+    wrapping = UNWRAPPED if team.alone else wrapping_of(settings, state)
+    session = session_of(settings, legs, device, state, test, team, wrapping)
     refuse_odd_counts(session.state.counters, session.train)
+    if not team.alone:
+        settle_session(session)
     return session
+
+
+def wrapping_of(settings: Settings, state: TrainState) -> Wrapping:
+    """What ``parallel.strategy`` asks for, of processes that train together."""
+    from slangmod.training.strategies import STRATEGIES
+
+    strategy = settings.parallel.strategy
+    return STRATEGIES["ddp" if strategy == "auto" else strategy](state.model)
+
+
+def settle_session(session: Session) -> None:
+    """Leave behind what is different the first time that gradients are reduced."""
+    from slangmod.training.strategies import settle
+
+    first = session.train.batch(session.train.first_batch)
+    settle(session.objective, first, session.state.model)
 
 
 def refuse_odd_counts(counters: Counters, train: TokenDataset) -> None:
@@ -156,14 +159,31 @@ def session_of(
     device: torch.device,
     state: TrainState,
     test: TokenDataset,
+    team: Team = ALONE,
+    wrapping: Wrapping = UNWRAPPED,
 ) -> Session:
     """The session of the stage that ``state`` is in."""
     leg = legs[state.counters.stage - 1]
     assert isinstance(state.model, Transformer)  # new_state has built it
     state.model.set_dropout(leg.plan.settings.model.dropout)
     train = leg.rows(state.counters)
-    objective = build_objective(leg.plan.settings, state, device)
-    return Session(settings, legs, leg, device, state, train, test, objective)
+    objective = wrapping.around(build_objective(leg.plan.settings, state, device))
+    return Session(
+        *(settings, legs, leg, device, state, train, test, objective, team, wrapping)
+    )
+
+
+def session_now(session: Session) -> Session:
+    """The session of the stage that the state of ``session`` is in now."""
+    return session_of(
+        session.settings,
+        session.legs,
+        session.device,
+        session.state,
+        session.test,
+        session.team,
+        session.wrapping,
+    )
 
 
 def next_session(session: Session) -> Session:
@@ -179,21 +199,7 @@ def next_session(session: Session) -> Session:
         carry_over(state.optimizer, optimizer)
     state.optimizer = optimizer
     state.course.begin_stage()
-    return session_of(
-        session.settings, session.legs, session.device, state, session.test
-    )
-
-
-COMPILED_IN = (
-    ("train", "batch_size"),
-    ("train", "label_smoothing"),
-    ("train", "z_loss"),
-    ("train", "activation_checkpointing"),
-    ("data", "seq_len"),
-    ("data", "precision"),
-    ("model", "dropout"),
-)
-"""What shapes a compiled step and may change between stages: section and name."""
+    return session_now(session)
 
 
 def epoch_columns(settings: Settings) -> tuple[str, ...]:
@@ -237,7 +243,9 @@ def build_trainer(
     settings, train = session.settings, session.stage.train
     return Trainer(
         objective=objective,
-        evaluator=Evaluator(session.device, settings.data.precision, requested),
+        evaluator=Evaluator(
+            session.device, settings.data.precision, requested, session.team
+        ),
         schedule=schedule_of(session.leg, session.legs, session.train.first_batch),
         limits=limits_of(session),
         step_freq=train.step_freq,
@@ -245,7 +253,9 @@ def build_trainer(
         cb_freq=train.cb_freq,
         eval_freq=train.eval_freq,
         save_freq=settings.checkpoint.every,
-        seed_chance=lambda position: seed_batch(settings.seed, position),
+        seed_chance=lambda position: seed_batch(
+            settings.seed, position, session.team.rank
+        ),
         save=save,
         save_again=save_again,
         clock=time.monotonic,
@@ -255,6 +265,8 @@ def build_trainer(
         rules=rules_of(settings),
         device=session.device,
         rows=rows,
+        team=session.team,
+        hold=session.wrapping.hold,
     )
 
 
@@ -276,25 +288,3 @@ def limits_of(session: Session) -> Limits:
         None if train.max_time is None else seconds_of(train.max_time),
         end,
     )
-
-
-def about_run(
-    settings: Settings, encodings: Encodings, choices: Choices
-) -> dict[str, Any]:
-    """What a checkpoint remembers beside the state: inputs, settings and choices."""
-    return {
-        "choices": asdict(choices),
-        "tokenizer_sha256": encodings.manifest.tokenizer_sha256,
-        "data_sha256": encodings.fingerprint(),
-        "settings": settings.model_dump(mode="json"),
-    }
-
-
-def choices_of(about: Mapping[str, Any]) -> Choices:
-    """The choices that a checkpoint remembers; RunError if it does not."""
-    try:
-        choices: Choices = TypeAdapter(Choices).validate_python(about["choices"])
-    except (KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"the run does not say what it chose: {reason}") from error
-    return choices

@@ -8,6 +8,7 @@ from typing import Any
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.optim import Horizon, Schedule, build_schedule
+from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.overview import flat
 from slangmod.runs.recorders import STAGE_COLUMNS
 from slangmod.settings.literals import literal
@@ -47,8 +48,10 @@ class Leg:
 Legs = tuple[Leg, ...]
 
 
-def plan_legs(settings: Settings, encodings: Encodings) -> Legs:
+def plan_legs(settings: Settings, encodings: Encodings, team: Team = ALONE) -> Legs:
     """All stages of a run, of which ``max_steps`` may cut the last off.
+
+    Of each mini-batch the rows are those of this process.
 
     Raises DataError where there is nothing to train on.
     """
@@ -58,6 +61,7 @@ def plan_legs(settings: Settings, encodings: Encodings) -> Legs:
     for plan in stages_of(settings):
         train = dataset_of(encodings, plan.settings, "train", training=True)
         train = with_fields(train, first_batch=batches, epochs_before=epochs)
+        train = train.part_of(team.rank, team.size)
         steps = min((n for n in (plan.steps, left) if n is not None), default=None)
         step_freq = plan.settings.train.step_freq
         leg = Leg(plan, train, planned_length(train, step_freq, plan.epochs, steps))

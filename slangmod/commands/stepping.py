@@ -4,7 +4,8 @@ import logging
 
 import torch
 
-from slangmod.commands.session import COMPILED_IN, Choices, Session
+from slangmod.commands.choices import Choices
+from slangmod.commands.session import Session
 from slangmod.errors import RunError
 from slangmod.model.products import onednn_product, plain_product
 from slangmod.model.transformer import Transformer
@@ -21,6 +22,17 @@ from slangmod.training.step import Objective
 SLOW_HERE = "AMD"
 """Of the names of processors on which the products of float32 that PyTorch chooses take
 twice as long as oneDNN's."""
+
+COMPILED_IN = (
+    ("train", "batch_size"),
+    ("train", "label_smoothing"),
+    ("train", "z_loss"),
+    ("train", "activation_checkpointing"),
+    ("data", "seq_len"),
+    ("data", "precision"),
+    ("model", "dropout"),
+)
+"""What shapes a compiled step and may change between stages: section and name."""
 
 LOG = logging.getLogger(__name__)
 

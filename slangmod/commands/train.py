@@ -10,6 +10,7 @@ from torch import Tensor
 
 from slangmod.commands import resume
 from slangmod.commands.call import Call
+from slangmod.commands.choices import Choices, promise
 from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.deadline import tell_first_deadline
@@ -18,10 +19,8 @@ from slangmod.commands.initial import initial_weights
 from slangmod.commands.recording import attach_log, detach_log, open_recording
 from slangmod.commands.repeating import refuse_existing, repetitions
 from slangmod.commands.session import (
-    Choices,
     Session,
     open_session,
-    promise,
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import batches_of, whole_horizon

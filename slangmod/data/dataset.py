@@ -5,7 +5,8 @@ run, another number of devices and a test all see the same sequence.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Final, NamedTuple
 
@@ -56,6 +57,9 @@ class TokenDataset:
     shuffle: bool = False
     first_batch: int = 0
     epochs_before: int = 0
+    part: int = 0
+    parts: int = 1
+    """which part of each mini-batch ``batch`` gives, and of how many equal ones"""
     _until: list[int] = field(default_factory=list, init=False, repr=False)
     _lock: RLock = field(default_factory=RLock, init=False, repr=False)
     """for ``_until``, which the thread that prepares batches fills, too"""
@@ -64,10 +68,29 @@ class TokenDataset:
         """Mini-batch number ``position`` of the whole run, counted from 0.
 
         A short last mini-batch of an epoch is filled up with rows whose targets are
-        all IGNORE, so that shapes never change.
+        all IGNORE, so that shapes never change. Of several parts, part r has the rows
+        from ``r * batch_size / parts`` on.
         """
         _, starts, targets = self.places(position)
-        return self._gather(starts, targets)
+        own = slice(self.part * self._rows, (self.part + 1) * self._rows)
+        return self._gather(starts[own], targets[own])
+
+    def tokens_of(self, positions: Iterable[int]) -> list[int] | None:
+        """Target tokens of the whole mini-batches at ``positions``; none is read.
+
+        None where there are no parts: what ``batch`` gives can be counted.
+        """
+        if self.parts == 1:
+            return None
+        return [sum(self.places(position)[2]) for position in positions]
+
+    def part_of(self, part: int, parts: int) -> "TokenDataset":
+        """The same rows, of which ``batch`` gives one of several parts."""
+        return replace(self, part=part, parts=parts)
+
+    @property
+    def _rows(self) -> int:
+        return self.batch_size // self.parts
 
     def places(self, position: int) -> tuple[list[int], list[int], list[int]]:
         """The rows of that mini-batch, and where in the stream of tokens they lie.
@@ -128,7 +151,7 @@ class TokenDataset:
         return epoch, position - self.batches_until(epoch - 1)
 
     def _gather(self, starts: list[int], targets: list[int]) -> Batch:
-        shape = (self.batch_size, self.seq_len)
+        shape = (self._rows, self.seq_len)
         inputs = np.full(shape, self.end, np.int64)
         outputs = np.full(shape, IGNORE, np.int64)
         row = np.empty(self.seq_len + 1, np.int64)

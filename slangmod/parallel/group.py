@@ -9,13 +9,22 @@ from typing import Final
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
+from slangmod.errors import RunError, SlangmodError, is_out_of_memory
 from slangmod.parallel.launch import Launch
+from slangmod.parallel.store import Notes, open_notes
 from slangmod.parallel.team import ALONE, Team
 
 BACKENDS: Final = {"nccl": "cpu:gloo,cuda:nccl", "gloo": "gloo"}
 """What carries tensors, by ``parallel.backend``; texts and flags are the host's, so
 that agreeing on them never waits for a GPU."""
+
+PATIENCE: Final = 2.0
+"""Seconds for which it is looked whether a process that is gone said why."""
+
+SIGNS: Final = ("gloo", "nccl", "connection", "socket", "timed out", "process group")
+"""Words, in small letters, of errors of torch that come of a process that is gone."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,15 @@ class Group(Team):
     """Several processes that have met; all methods wait for the slowest of them.
 
     Where one of them is gone, or silent for longer than the time set, all raise
-    RuntimeError.
+    RuntimeError, which ``explained`` puts into words.
     """
+
+    notes: Notes | None = None
+
+    @property
+    def alone(self) -> bool:
+        """It is not."""
+        return False
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Make ``tensor`` the sum of those of all, in place, and return it."""
@@ -79,6 +95,36 @@ class Group(Team):
         dist.broadcast(words, 0)
         return text_of(words)
 
+    def note(self, name: str, text: str) -> None:
+        """Write something down that torchrun keeps until all of it has ended."""
+        if self.notes is not None:
+            self.notes.write(name, text)
+
+    def noted(self, name: str) -> str | None:
+        """What this process, or one before a restart, wrote down; None if nothing."""
+        return None if self.notes is None else self.notes.read(name)
+
+    def explained(self, error: Exception) -> Exception:
+        """What to raise for ``error``, which may come of what befell another."""
+        if isinstance(error, SlangmodError) or not isinstance(error, RuntimeError):
+            return error
+        if is_out_of_memory(error) or self.notes is None:
+            return error
+        failures = self.notes.failures(PATIENCE)
+        if failures:
+            said = "; ".join(
+                f"rank {rank}: {' '.join(lines)}" for rank, lines in failures.items()
+            )
+            return RunError(f"another process of the run has failed: {said}")
+        text = " ".join(str(error).split())
+        if any(sign in text.lower() for sign in SIGNS):
+            return RunError(
+                "another process of the run is gone, or silent for longer than "
+                "parallel.timeout; the last checkpoint is good, and `slangmod resume` "
+                f"continues from it ({text[:200]})"
+            )
+        return error
+
 
 def bytes_of(text: str) -> Tensor:
     """Its UTF-8 bytes, [n] uint8; lone surrogates, as in odd file names, survive."""
@@ -104,18 +150,27 @@ def open_team(
     """Meet the other processes of ``launch``, and part when the block ends.
 
     None, which is outside torchrun: nobody is met. ``backend`` is "auto", "nccl" or
-    "gloo"; ``timeout``, in seconds, is how long anybody waits for the others.
+    "gloo"; ``timeout``, in seconds, is how long anybody waits for the others. Where
+    the block ends with an error, the others can read why.
     """
     if launch is None:
         yield ALONE
         return
     name = backend_for(device, backend)
+    notes = open_notes(launch, timeout)
     dist.init_process_group(
         BACKENDS[name],
         timeout=timedelta(seconds=timeout),
+        # No key of a process that a restart has ended must be met again.
+        store=PrefixStore(f"slangmod/{launch.restarts}/group", notes.store),
+        rank=launch.rank,
+        world_size=launch.size,
         device_id=device if name == "nccl" else None,
     )
     try:
-        yield Group(launch.rank, launch.size)
+        yield Group(launch.rank, launch.size, notes)
+    except BaseException as error:
+        notes.confess([str(error) or type(error).__name__])
+        raise
     finally:
         dist.destroy_process_group()

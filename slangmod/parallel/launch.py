@@ -26,6 +26,11 @@ class Launch:
     """how often torchrun has started them anew after one had failed"""
     run_id: str = "none"
     """torchrun's ``--rdzv-id``; "none" where nobody gave one"""
+    address: str = "localhost"
+    port: int = 0
+    """where the store is that the processes find each other by"""
+    lasting: bool = False
+    """whether torchrun keeps that store itself, so that it outlives its processes"""
 
     @property
     def leads(self) -> bool:
@@ -43,7 +48,7 @@ def launch_of(environ: Mapping[str, str]) -> Launch | None:
     """
     if SIGN not in environ:
         return None
-    rank, size, local_rank, local_size, restarts = (
+    rank, size, local_rank, local_size, restarts, port = (
         number_of(environ, name)
         for name in (
             "RANK",
@@ -51,6 +56,7 @@ def launch_of(environ: Mapping[str, str]) -> Launch | None:
             "LOCAL_RANK",
             "LOCAL_WORLD_SIZE",
             "TORCHELASTIC_RESTART_COUNT",
+            "MASTER_PORT",
         )
     )
     if not (rank < size and local_rank < local_size <= size):
@@ -59,7 +65,17 @@ def launch_of(environ: Mapping[str, str]) -> Launch | None:
             f"LOCAL_WORLD_SIZE = {local_size}: no such process is among them; "
             "start slangmod with torchrun, or unset " + SIGN
         )
-    return Launch(rank, size, local_rank, local_size, restarts, environ[SIGN])
+    return Launch(
+        rank,
+        size,
+        local_rank,
+        local_size,
+        restarts,
+        environ[SIGN],
+        environ.get("MASTER_ADDR", "localhost"),
+        port,
+        environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+    )
 
 
 def number_of(environ: Mapping[str, str], name: str) -> int:

@@ -24,6 +24,14 @@ class Team:
         """Whether this process writes and speaks for all."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether torchrun has not started this process, which then agrees with none.
+
+        A single process that it did start reduces its gradients like several.
+        """
+        return True
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Make ``tensor`` the sum of those of all, in place, and return it."""
         return tensor
@@ -54,6 +62,18 @@ class Team:
     def text(self, text: str) -> str:
         """What the leader says, whatever the others do."""
         return text
+
+    def note(self, name: str, text: str) -> None:
+        """Write something down that torchrun keeps until all of it has ended."""
+
+    def noted(self, name: str) -> str | None:
+        """What this process, or one before a restart, wrote down; None if nothing."""
+        del name  # nobody keeps anything for a process that torchrun did not start
+        return None
+
+    def explained(self, error: Exception) -> Exception:
+        """What to raise for ``error``, which may come of what befell another."""
+        return error
 
 
 ALONE: Final = Team()

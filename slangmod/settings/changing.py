@@ -39,6 +39,7 @@ CHANGES: Final = {
     checkpoint.every checkpoint.keep checkpoint.background checkpoint.on_error
     guard.non_finite guard.max_skips guard.on_spike guard.spike_sigma
     guard.spike_window guard.max_rewinds guard.hang_time guard.on_hang
+    parallel.strategy parallel.backend parallel.timeout parallel.cpu_offload
     chat.generator chat.max_tokens chat.temperature chat.k chat.p chat.width chat.boost
     chat.style chat.user chat.bot chat.stop chat.system
     track.backends track.uri track.experiment track.every track.artifacts

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from slangmod.settings.free import FreeTable
+from slangmod.settings.parallel import Parallel
 from slangmod.settings.setting import (
     Activation,
     Count,
@@ -48,6 +49,7 @@ __all__ = [
     "LayerTable",
     "Model",
     "Optimizer",
+    "Parallel",
     "Plot",
     "Plugins",
     "Samples",
@@ -267,6 +269,7 @@ class Settings(Section):
     optimizer: Optimizer = Optimizer()
     checkpoint: Checkpoint = Checkpoint()
     guard: Guard = Guard()
+    parallel: Parallel = Parallel()
     chat: Chat = Chat()
     sweep: Sweep = Sweep()
     track: Track = Track()

@@ -10,13 +10,15 @@ def seed_initialisation(seed: int) -> None:
     torch.manual_seed(mix(seed, 3) >> 1)
 
 
-def seed_batch(seed: int, position: int) -> None:
+def seed_batch(seed: int, position: int, rank: int = 0) -> None:
     """Fix what the dropout of mini-batch ``position`` of the run is drawn from.
+
+    Each process of a run has chance of its own, the first the same as if alone.
 
     The generators are seeded one by one: ``torch.manual_seed`` looks for every kind
     of device first, which takes longer than a small layer.
     """
-    stirred = mix(seed, 4, position) >> 1
+    stirred = mix(seed, 4, position, *([rank] if rank else [])) >> 1
     torch.default_generator.manual_seed(stirred)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(stirred)

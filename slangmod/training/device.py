@@ -11,11 +11,37 @@ import torch
 from slangmod.errors import SettingsError
 
 
-def choose_device(wanted: str | None) -> torch.device:
+def choose_device(wanted: str | None, seat: int | None = None) -> torch.device:
     """The device of ``data.device``: CUDA if there is one and nothing is said.
 
-    Raises SettingsError, naming what is there, if it is not to be had.
+    ``seat`` is the number of this process among those of its machine, where torchrun
+    has started it: each takes the GPU of that number. Raises SettingsError, naming
+    what is there, if it is not to be had.
     """
+    device = device_called(wanted)
+    if seat is None or device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise SettingsError(
+            f'data.device = "{device}": processes that train together are on "cuda" or '
+            '"cpu"; choose one of them'
+        )
+    count = torch.cuda.device_count()
+    if seat >= count:
+        raise SettingsError(
+            f"process {seat + 1} of this machine has no GPU: there are {count}; start "
+            f'torchrun with --nproc-per-node {count}, or set data.device to "cpu"'
+        )
+    if device.index not in (None, seat):
+        raise SettingsError(
+            f'data.device = "{device}": processes that train together take a GPU each; '
+            'leave it out, or set it to "cuda"'
+        )
+    return torch.device("cuda", seat)
+
+
+def device_called(wanted: str | None) -> torch.device:
+    """The device of that name, the best for None; SettingsError if it is not there."""
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     there = ["cpu", *(f"cuda:{index}" for index in range(cuda))]
     if torch.backends.mps.is_available():

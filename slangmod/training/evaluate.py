@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from slangmod.data.dataset import IGNORE, TokenDataset
 from slangmod.model.transformer import Transformer
+from slangmod.parallel.team import ALONE, Team
 from slangmod.training.chunks import chunks
 from slangmod.training.device import autocast
 from slangmod.training.events import perplexity
@@ -50,6 +51,8 @@ class Evaluator:
     precision: str
     interrupted: Callable[[], bool] = never
     """asked before each mini-batch; if true, the evaluation is given up"""
+    team: Team = ALONE
+    """of which each has a part of the mini-batches"""
 
     def loss(self, model: nn.Module, dataset: TokenDataset) -> LossSum | None:
         """Cross-entropy over the split; None if it was interrupted."""
@@ -116,4 +119,6 @@ class Evaluator:
                             others += counts(logits, wanted)
         finally:
             model.train(was_training)
-        return total.item(), tokens, others.tolist()
+        sums = torch.cat((total[None], total.new_tensor([tokens]), others))
+        found, counted, *rest = self.team.sum(sums).tolist()
+        return found, int(counted), rest

@@ -20,6 +20,8 @@ class Portion(NamedTuple):
     """of the mini-batches that it is of, within the step"""
     first: bool
     """whether it has the first rows of those"""
+    last: bool
+    """whether none of the step follows"""
 
 
 def portions(batches: Sequence[Batch], rows: int | None) -> Iterator[Portion]:
@@ -33,12 +35,14 @@ def portions(batches: Sequence[Batch], rows: int | None) -> Iterator[Portion]:
         several = 1 if rows is None else rows // size
         for place in range(0, len(batches), several):
             group = batches[place : place + several]
-            yield Portion(joined(group), range(place, place + len(group)), True)
+            end = place + len(group)
+            yield Portion(joined(group), range(place, end), True, end == len(batches))
         return
     for place, batch in enumerate(batches):
         for start in range(0, size, rows):
             part = Batch(*(tensor[start : start + rows] for tensor in batch))
-            yield Portion(part, range(place, place + 1), start == 0)
+            last = place + 1 == len(batches) and start + rows >= size
+            yield Portion(part, range(place, place + 1), start == 0, last)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

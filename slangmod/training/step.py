@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,10 @@ from slangmod.training.portions import portions
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """inputs [batch, seq], targets [batch, seq] -> sum of losses, scalar"""
+
+Hold = Callable[[], AbstractContextManager[None]]
+"""Makes a context in which gradients stay those of this process; at the end of what is
+computed outside of it, they are the sum of those of all."""
 
 
 class StepResult(NamedTuple):
@@ -38,6 +43,8 @@ def accumulate_gradients(
     device: torch.device,
     seed_chance: Callable[[int], None],
     rows: int | None = None,
+    whole: Sequence[int] | None = None,
+    hold: Hold = nullcontext,
 ) -> tuple[Tensor, list[int]]:
     """Add up the gradient of the mean loss over all target tokens of ``batches``.
 
@@ -45,26 +52,33 @@ def accumulate_gradients(
     differentiated, so that padding weighs nothing. ``seed_chance`` is called with
     the place of each batch; with ``rows`` at a time, of the first of several. What was
     computed at once has one loss, of which each batch gets its tokens' share.
-    -> losses [mini-batches] float64, their target tokens.
+    ``whole``: target tokens of the mini-batches, where ``batches`` are parts of them
+    and other processes have the others; gradients are reduced in the last backward.
+    -> losses [mini-batches] float64, target tokens of the whole mini-batches.
     """
     tokens = [count_targets(batch.targets) for batch in batches]
-    share = 1.0 / max(1, sum(tokens))
+    whole = tokens if whole is None else list(whole)
+    share = 1.0 / max(1, sum(whole))
     losses = [torch.zeros((), dtype=torch.float64, device=device) for _ in batches]
     for portion in portions(batches, rows):
         if portion.first:
             seed_chance(portion.places.start)
-        loss = objective(*to_device(portion.batch, device))
-        (loss * share).backward()  # type: ignore[no-untyped-call]
+        with nullcontext() if portion.last else hold():
+            loss = objective(*to_device(portion.batch, device))
+            (loss * share).backward()  # type: ignore[no-untyped-call]
         together = max(1, sum(tokens[place] for place in portion.places))
         for place in portion.places:
             part = tokens[place] / together if len(portion.places) > 1 else 1.0
             losses[place] = losses[place] + loss.detach().double() * part
-    return torch.stack(losses), tokens
+    return torch.stack(losses), whole
 
 
-def left_out(batches: Sequence[Batch], device: torch.device) -> StepResult:
+def left_out(
+    batches: Sequence[Batch], device: torch.device, whole: Sequence[int] | None = None
+) -> StepResult:
     """What a step saw that only steps over ``batches``: nothing that counts."""
     tokens = [count_targets(batch.targets) for batch in batches]
+    tokens = tokens if whole is None else list(whole)
     nothing = torch.full((len(tokens),), math.nan, dtype=torch.float64, device=device)
     return StepResult(nothing, tokens, nothing[0])
 

@@ -1,13 +1,16 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 
 from slangmod.data.dataset import TokenDataset
+from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.schedules import Schedule
 from slangmod.training import times
+from slangmod.training.borders import Borders
 from slangmod.training.convergence import take_note
 from slangmod.training.course import Rules
 from slangmod.training.evaluate import Evaluator, never
@@ -15,11 +18,11 @@ from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard, Note
 from slangmod.training.ledger import Ledger
-from slangmod.training.limits import Limits, Outcome, passed
+from slangmod.training.limits import Outcome
 from slangmod.training.reasons import WHY
-from slangmod.training.stages import is_over
 from slangmod.training.state import TrainState
 from slangmod.training.step import (
+    Hold,
     Objective,
     StepResult,
     accumulate_gradients,
@@ -31,8 +34,12 @@ from slangmod.training.stopping import AVERAGE, CURRENT, Patience
 from slangmod.training.stopwatch import Stopwatch, stopwatch_for
 
 
+def as_it_is(_: TrainState) -> None:
+    """What one process decides by is the same for all of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Trainer:
+class Trainer(Borders):
     """Takes optimizer steps, evaluates and saves where it is due, until the end.
 
     Of a run, or of one stage of it.
@@ -41,12 +48,9 @@ class Trainer:
     objective: Objective
     evaluator: Evaluator
     schedule: Schedule
-    limits: Limits
     step_freq: int
     clip_grad: float
     cb_freq: int
-    eval_freq: int | None
-    save_freq: int | None
     seed_chance: Callable[[int], None]
     """fixes the dropout of a mini-batch of the run"""
     save: Callable[[TrainState], None]
@@ -64,6 +68,12 @@ class Trainer:
     """for what time goes into"""
     rows: int | None = None
     """computed at a time; None: those of a mini-batch"""
+    team: Team = ALONE
+    """the processes that train together, each with its part of the rows"""
+    hold: Hold = nullcontext
+    """keeps gradients from being reduced"""
+    agree: Callable[[TrainState], None] = as_it_is
+    """makes what several processes decide by the same for all of them"""
 
     def fit(
         self, state: TrainState, train: TokenDataset, test: TokenDataset
@@ -91,6 +101,7 @@ class Trainer:
                 elif self.save_again():  # which is no part of the state
                     ledger.flush()
                     self.save_now(state, ledger)
+                self.agree(state)
                 if reason := self.reason_to_end(state, train):
                     return self.end(reason, state, test, ledger)
                 if self.stop_requested():
@@ -118,11 +129,12 @@ class Trainer:
         ledger.begin(epoch)
         with ledger.stopwatch.during(times.DATA):
             batches = [feed.batch(begin + place) for place in range(size)]
+            whole = train.tokens_of(range(begin, begin + size))
         factor = self.schedule(begin)
         # Groups may have rates of their own, by the same factor.
         rate = state.optimizer.defaults["lr"] * factor
         if begin < state.course.resume_batch:
-            ledger.enter(left_out(batches, self.device), rate)
+            ledger.enter(left_out(batches, self.device, whole), rate)
             return
         set_learning_rate(state.optimizer, factor)
         ledger.stopwatch.turn_to(times.COMPUTE)
@@ -132,7 +144,10 @@ class Trainer:
             self.device,
             lambda place: self.seed_chance(begin + place),
             self.rows,
+            whole,
+            self.hold,
         )
+        losses = self.team.sum(losses)
         ledger.stopwatch.turn_to(times.OPTIMIZER)
         norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
         result = StepResult(losses, tokens, norm)
@@ -234,57 +249,6 @@ class Trainer:
             )
         )
         return Outcome(reason, patience, why)
-
-    def reason_to_end(self, state: TrainState, train: TokenDataset) -> str | None:
-        """Which limit has been reached, if any."""
-        counters, limits = state.counters, self.limits
-        if is_over(limits.max_epochs, counters, train):
-            return "max_epochs"
-        if limits.max_steps is not None and counters.step >= limits.max_steps:
-            return "max_steps"
-        if limits.max_seconds is not None and counters.seconds >= limits.max_seconds:
-            return "max_time"
-        looked_now = counters.evaluated_batch == counters.batch
-        if looked_now and state.convergence.reached:
-            return "converged"
-        if state.patience.steps.exhausted(counters.step):
-            return "patience_steps"
-        if state.patience.exhausted and self.epoch_ended(state, train):
-            return "patience"
-        if limits.stage is not None and self.stage_ended(state, train):
-            return limits.stage.reason
-        return None
-
-    def stage_ended(self, state: TrainState, train: TokenDataset) -> bool:
-        """Whether the stage has lasted as long as it should."""
-        stage = self.limits.stage
-        return stage is not None and stage.reached(state.counters, train)
-
-    def epoch_ended(self, state: TrainState, train: TokenDataset) -> bool:
-        """Whether the last mini-batch was the last of its epoch, or of a stage."""
-        whole = state.counters.batch == train.batches_until(state.counters.epoch)
-        return whole or self.stage_ended(state, train)
-
-    def evaluation_due(self, state: TrainState, train: TokenDataset) -> bool:
-        """Every ``eval_freq`` mini-batches (unset: each epoch), and ending a stage."""
-        counters = state.counters
-        if counters.evaluated_batch == counters.batch:
-            return False
-        if self.eval_freq is None or self.stage_ended(state, train):
-            return self.epoch_ended(state, train)
-        return passed(self.eval_freq, counters.evaluated_batch, counters.batch)
-
-    def checkpoint_due(self, state: TrainState, train: TokenDataset) -> bool:
-        """Each epoch, every ``save_freq`` mini-batches, and whatever is best so far."""
-        counters = state.counters
-        if counters.saved_batch == counters.batch:
-            return False
-        freq = self.save_freq
-        return (
-            self.epoch_ended(state, train)
-            or state.patience.best_step == counters.step
-            or (freq is not None and passed(freq, counters.saved_batch, counters.batch))
-        )
 
     def open_ledger(self, state: TrainState, guard: Guard) -> Ledger:
         """The books of the run."""

@@ -11,7 +11,7 @@ from slangmod.commands.changes import (
     read_changes,
     way_out,
 )
-from slangmod.commands.session import Choices
+from slangmod.commands.choices import Choices
 from slangmod.runs.directory import RunDir
 from slangmod.settings import load_settings
 

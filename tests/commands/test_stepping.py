@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from slangmod.commands import stepping
-from slangmod.commands.session import Choices, choices_of
+from slangmod.commands.choices import Choices, choices_of
 from slangmod.commands.stepping import (
     choose_step,
     chosen,

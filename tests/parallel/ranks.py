@@ -8,7 +8,6 @@ import importlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from tests.reliability.forks import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-SHARED = ("torch._dynamo", "safetensors.torch", "torch.distributed.rendezvous")
+SHARED = ("torch._dynamo", "safetensors.torch", "slangmod.commands.train")
 """What is slow to load, and starts no thread that a fork would lack."""
 
 COMMAND = "tests.parallel.ranks:command"
@@ -54,16 +55,15 @@ def environment_of(rank: int, size: int, port: int, **more: object) -> dict[str,
         "MASTER_PORT": port,
         "TORCHELASTIC_RUN_ID": "none",
         "TORCHELASTIC_RESTART_COUNT": 0,
+        "TORCHELASTIC_USE_AGENT_STORE": True,
         **more,
     }
     return {name: str(value) for name, value in known.items()}
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def new_store() -> dist.TCPStore:
+    """What torchrun keeps for its processes, on a port that nobody listens on."""
+    return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
 def nothing(pids: list[int]) -> None:
@@ -100,12 +100,15 @@ class Ranks:
         disturb: Callable[[list[int]], None] = nothing,
         environment: Mapping[str, object] = {},
         before: str = "",
+        store: dist.TCPStore | None = None,
     ) -> Ended:
         """``function``, as ``module:name``, in ``size`` processes, in ``folder``.
 
-        ``disturb`` is given their numbers; ``before`` is Python that each runs first.
+        ``disturb`` is given their numbers; ``before`` is Python that each runs first;
+        ``store`` is that of an earlier call, of which this is a restart.
         """
-        port = free_port()
+        store = store or new_store()
+        port = store.port
         said = [folder / f"rank-{rank}.txt" for rank in range(size)]
         order = {
             "function": function,

@@ -7,10 +7,10 @@ from tests.parallel.ranks import environment_of
 
 def test_a_process_that_torchrun_started_knows_its_place():
     told = environment_of(
-        5, 8, 1, LOCAL_RANK=1, LOCAL_WORLD_SIZE=4, TORCHELASTIC_RESTART_COUNT=2
+        5, 8, 29500, LOCAL_RANK=1, LOCAL_WORLD_SIZE=4, TORCHELASTIC_RESTART_COUNT=2
     )
     launch = launch_of(told | {"TORCHELASTIC_RUN_ID": "mine"})
-    assert launch == Launch(5, 8, 1, 4, restarts=2, run_id="mine")
+    assert launch == Launch(5, 8, 1, 4, 2, "mine", "127.0.0.1", 29500, lasting=True)
     assert not launch.leads
     assert launch_of(environment_of(0, 2, 1)).leads
 

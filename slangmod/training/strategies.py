@@ -1,0 +1,77 @@
+"""How several processes learn as one: what each holds, and how gradients are summed.
+
+To add a strategy: a function of the model that the processes share, and its name in
+STRATEGIES.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from slangmod.data.dataset import Batch
+from slangmod.training.feed import to_device
+from slangmod.training.step import Objective
+from slangmod.training.wrapping import Wrapping
+
+
+class Learner(nn.Module):
+    """An objective as a module whose weights are those of the model that it trains."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.objective: Objective | None = None
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Inputs and targets [batch, seq] -> sum of losses, scalar."""
+        assert self.objective is not None  # who wraps it says so first
+        return self.objective(inputs, targets)
+
+
+def ddp(model: nn.Module) -> Wrapping:
+    """Each process holds all; gradients are summed in buckets, during backward.
+
+    PyTorch's DistributedDataParallel (Li et al., "PyTorch Distributed: Experiences on
+    Accelerating Data Parallel Training", 2020). All begin with the leader's weights.
+    """
+    learner = Learner(model)
+    # The tables that a model keeps besides its weights never change.
+    together = DistributedDataParallel(
+        learner, broadcast_buffers=False, gradient_as_bucket_view=True
+    )
+    together.register_comm_hook(None, summed)
+
+    def around(objective: Objective) -> Objective:
+        learner.objective = objective
+        return together
+
+    return Wrapping(around, together.no_sync)
+
+
+def summed(_: object, bucket: Any) -> Any:
+    """Sum a bucket over all processes, which by default would be the mean.
+
+    Losses are divided by the tokens of the whole step before they are differentiated.
+    """
+    work = dist.all_reduce(bucket.buffer(), async_op=True)
+    return work.get_future().then(lambda done: done.value()[0])
+
+
+STRATEGIES: Final[dict[str, Callable[[nn.Module], Wrapping]]] = {"ddp": ddp}
+"""By ``parallel.strategy``."""
+
+
+def settle(objective: Objective, batch: Batch, model: nn.Module) -> None:
+    """Go forward and backward once, and forget it.
+
+    Gradients are put into buckets anew after the first time, in the order in which
+    they came; and the order in which more than two numbers are summed depends on where
+    in a bucket they are. After this, a run that begins and one that goes on sum alike.
+    """
+    device = next(model.parameters()).device
+    row = Batch(*(tensor[:1] for tensor in batch))
+    objective(*to_device(row, device)).backward()  # type: ignore[no-untyped-call]
+    model.zero_grad(set_to_none=True)
