@@ -78,13 +78,22 @@ def new_state(
     device: torch.device,
     weights: Mapping[str, Tensor] | None = None,
     end: int | None = None,  # symbol, which a model that keeps documents apart knows
+    team: Team = ALONE,
 ) -> TrainState:
-    """A model with fresh weights, or those given, on ``device``, and its optimizer."""
+    """A model with fresh weights, or those given, on ``device``, and its optimizer.
+
+    Of ``team`` each has some rows of it, where that is the strategy.
+    """
     seed_initialisation(settings.seed)
-    model = build_model(settings, vocab, end)
-    if weights is not None:
-        model.load_state_dict(weights)
-    model = model.to(device)
+    if not team.alone and strategy_of(settings) == "fsdp":
+        from slangmod.model.spreading import build_spread
+
+        model = build_spread(settings, vocab, end, device, team, weights)
+    else:
+        model = build_model(settings, vocab, end)
+        if weights is not None:
+            model.load_state_dict(weights)
+        model = model.to(device)
     return build_state(settings, model, build_optimizer(settings, model))
 
 
@@ -104,7 +113,7 @@ def open_session(
     """
     legs = plan_legs(settings, encodings, team)
     manifest = encodings.manifest
-    state = new_state(settings, manifest.vocab, device, weights, manifest.end)
+    state = new_state(settings, manifest.vocab, device, weights, manifest.end, team)
     state.counters = counters or state.counters
     if not 1 <= state.counters.stage <= len(legs):
         raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
@@ -127,8 +136,13 @@ def wrapping_of(settings: Settings, state: TrainState) -> Wrapping:
     """What ``parallel.strategy`` asks for, of processes that train together."""
     from slangmod.training.strategies import STRATEGIES
 
+    return STRATEGIES[strategy_of(settings)](state.model)
+
+
+def strategy_of(settings: Settings) -> str:
+    """What processes that train together hold of the model, and how they learn."""
     strategy = settings.parallel.strategy
-    return STRATEGIES["ddp" if strategy == "auto" else strategy](state.model)
+    return "ddp" if strategy == "auto" else strategy
 
 
 def settle_session(session: Session) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     CPUOffloadPolicy,
@@ -45,10 +45,10 @@ def spread(
     policy = CPUOffloadPolicy() if offload else OffloadPolicy()
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh, offload_policy=policy)
-    for part in parts_of(model):
+    for piece in parts_of(model):
         # Losses are divided by the tokens of all processes already.
-        part.set_gradient_divide_factor(1.0)
-        part.set_force_sum_reduction_for_comms(True)
+        piece.set_gradient_divide_factor(1.0)
+        piece.set_force_sum_reduction_for_comms(True)
     for method in methods:
         register_fsdp_forward_method(model, method)
     give_memory(model, device, offload=offload)
@@ -75,18 +75,13 @@ def shards_in(model: nn.Module, team: Team, device: torch.device) -> Shards:
     whole = dict(model.named_parameters())
     own = {}
     for name, parameter in whole.items():
-        assert isinstance(parameter, DTensor)
-        rows = parameter.detach().to_local()
-        own[name] = nn.Parameter(rows, parameter.requires_grad)
+        own[name] = nn.Parameter(rows_in(parameter), parameter.requires_grad)
 
     def collect() -> None:
         for name, parameter in whole.items():
-            assert isinstance(parameter, DTensor)
-            rows = parameter.detach().to_local()
-            assert rows.data_ptr() == own[name].data_ptr()
+            assert rows_in(parameter).data_ptr() == own[name].data_ptr()
             gradient = parameter.grad
-            assert gradient is None or isinstance(gradient, DTensor)
-            own[name].grad = None if gradient is None else gradient.to_local()
+            own[name].grad = None if gradient is None else rows_in(gradient)
             parameter.grad = None
 
     def gather_again() -> None:
@@ -95,6 +90,14 @@ def shards_in(model: nn.Module, team: Team, device: torch.device) -> Shards:
 
     shapes = {name: tuple(parameter.shape) for name, parameter in whole.items()}
     return Shards(team, own, shapes, device, collect, gather_again)
+
+
+@torch.no_grad()
+def rows_in(tensor: Tensor) -> Tensor:
+    """The memory of the own rows of ``tensor``."""
+    assert isinstance(tensor, DTensor)
+    rows: Tensor = tensor.to_local()
+    return rows
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from slangmod.data.dataset import TokenDataset
+from slangmod.parallel.shards import shards_of
 from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.schedules import Schedule
 from slangmod.training import times
@@ -149,7 +150,9 @@ class Trainer(Borders):
         )
         losses = self.team.sum(losses)
         ledger.stopwatch.turn_to(times.OPTIMIZER)
-        norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
+        parameters = list(state.model.parameters())
+        shards = shards_of(state.model)
+        norm = clip_gradients(parameters, self.clip_grad, shards)
         result = StepResult(losses, tokens, norm)
         guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
         state.optimizer.zero_grad(set_to_none=True)
