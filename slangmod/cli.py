@@ -19,12 +19,14 @@ from typing import TextIO
 from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
+from slangmod.commands.call import Call
 from slangmod.commands.interruption import (
     BrokenOffError,
     broken_off_by_signals,
     in_words,
 )
 from slangmod.commands.streams import keep_streams, leave
+from slangmod.commands.together import alone, launch_in, to_say
 from slangmod.errors import (
     NEEDS_LESS,
     SlangmodError,
@@ -55,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except (KeyboardInterrupt, BrokenOffError) as error:
         number = getattr(error, "number", signal.SIGINT)
-        say_error(in_words(number))
+        launch = launch_in(os.environ)
+        if launch is None or launch.leads:
+            say_error(in_words(number))
         return 128 + int(number)
     except SystemExit:
         raise
@@ -91,12 +95,22 @@ def run(arguments: Arguments) -> int:
     planned = calls(arguments, os.environ)
     for call in planned:
         refuse_busy_run(call)
-    for call in planned:
-        set_up_logging(call.settings.log_level)
-        module = import_module(COMMANDS[call.action].module)
-        if code := module.run(call):
+    for number, call in enumerate(planned):
+        speaks = call.launch is None or call.launch.leads
+        set_up_logging(call.settings.log_level if speaks else logging.WARNING)
+        if code := act(call, number):
             return int(code)
     return 0
+
+
+def act(call: Call, number: int) -> int | None:
+    """Do action ``number``; of several processes the leader alone, or all together."""
+    command = COMMANDS[call.action]
+    module = import_module(command.module)
+    if call.launch is None or command.together:
+        code: int | None = module.run(call)
+        return code
+    return alone(call.launch, number, lambda: module.run(call))
 
 
 def show_help(arguments: Arguments) -> int:
@@ -138,7 +152,8 @@ class Terminal(logging.StreamHandler[TextIO]):
 
 def tell(error: BaseException) -> int:
     """Say in lines on standard error what went wrong; -> exit code."""
-    say_error(*lines_of(error))
+    launch, lines = launch_in(os.environ), lines_of(error)
+    say_error(*(lines if launch is None else to_say(error, lines, launch)))
     return error.exit_code if isinstance(error, SlangmodError) else 1
 
 

@@ -43,6 +43,10 @@ class RunError(SlangmodError):
     """A run cannot go on, or cannot be continued (exit code 1)."""
 
 
+class LostError(RunError):
+    """Another process of the run has failed, or is gone (exit code 1)."""
+
+
 class RunBusyError(SlangmodError):
     """Another process holds the run folder (exit code 3)."""
 

@@ -84,6 +84,7 @@ COMMANDS: dict[str, Command] = {
         flags=(CONTINUE, OVERWRITE, ALLOW),
         settings=TRAINING,
         changeable=RESUME_MAY_CHANGE,
+        together=True,
     ),
     "resume": Command(
         help="continue a run where it stopped",
@@ -94,6 +95,7 @@ COMMANDS: dict[str, Command] = {
         settings=("workdir", "name", *RESUME_MAY_CHANGE),
         on_run=True,
         changeable=RESUME_MAY_CHANGE,
+        together=True,
     ),
     "evaluate": Command(
         help="loss, perplexity, bits per byte and accuracy of a run",

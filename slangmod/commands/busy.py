@@ -15,6 +15,8 @@ def refuse_busy_run(call: Call) -> None:
     settings = call.settings
     if call.action not in WRITING or settings.repeat > 1:
         return
+    if call.launch is not None and not call.launch.leads:
+        return  # it is the leader of this very process that may have it by now
     if settings.name is not None:
         RunDir.of(settings.workdir, settings.name).refuse_if_in_use()
     elif call.action == "resume":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from slangmod.parallel.launch import Launch
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 
@@ -24,3 +25,5 @@ class Call:
     flags: Mapping[str, object] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     action: str = ""
+    launch: Launch | None = None
+    """what torchrun says, where it has started this process"""

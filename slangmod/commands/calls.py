@@ -9,6 +9,7 @@ from slangmod.commands.at_hand import data_at_hand
 from slangmod.commands.call import Call
 from slangmod.commands.objects import entries_of
 from slangmod.errors import SettingsError, UserError
+from slangmod.parallel.launch import Launch, launch_of
 from slangmod.search.grammar import stand_in
 from slangmod.settings.catalog import arrays, catalog
 from slangmod.settings.entries import Entry
@@ -60,10 +61,13 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
             check_trackers(resolved.settings)
     if problems:
         raise UserError(*dict.fromkeys(problems))
-    return [_call(action, arguments, resolved) for action in arguments.actions]
+    launch = launch_of(environment)
+    return [_call(action, arguments, resolved, launch) for action in arguments.actions]
 
 
-def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
+def _call(
+    action: str, arguments: Arguments, resolved: Resolved, launch: Launch | None
+) -> Call:
     flags: dict[str, object] = {}
     for flag in COMMANDS[action].flags:
         name = flag.name.removeprefix("--")
@@ -76,6 +80,7 @@ def _call(action: str, arguments: Arguments, resolved: Resolved) -> Call:
         flags=flags,
         names=arguments.names,
         action=action,
+        launch=launch,
     )
 
 

@@ -24,13 +24,18 @@ class Choices:
     onednn: bool = False  # whether products in float32 are left to oneDNN
 
 
-def promise(device: torch.device, threads: int, *, deterministic: bool) -> str:
+def promise(
+    device: torch.device, threads: int, *, deterministic: bool, processes: int = 1
+) -> str:
     """Where a run computes, and whether it ends with the same bits when resumed."""
     exact = (
         "a resumed run ends with the same bits"
         if deterministic
         else "NOT bit-exact when resumed; deterministic = true makes it so"
     )
+    if processes > 1:
+        exact += f" by {processes} processes" if deterministic else ""
+        return f"{processes} x {device.type}, {threads} threads each; {exact}"
     return f"{device}, {threads} threads; {exact}"
 
 

@@ -131,7 +131,8 @@ class Command:
     is called with the settings of flags, environment and file; ``default_file``: the
     file of the current folder is one, where no other is named; ``searches``: settings
     may say what to try rather than what to take; ``heeds_only_these``: flags for other
-    settings than those in ``settings`` are refused.
+    settings than those in ``settings`` are refused. ``together``: where torchrun has
+    started several processes all do it, each its part; else the leader does, alone.
     """
 
     help: str
@@ -148,3 +149,4 @@ class Command:
     default_file: bool = True
     searches: bool = False
     heeds_only_these: bool = False
+    together: bool = False

@@ -21,8 +21,12 @@ SHARE: Final = 0.9
 """Of the free memory that training may take: others need some, too."""
 
 
-def rows_at_once(settings: Settings, vocab: int, device: torch.device) -> int | None:
+def rows_at_once(
+    settings: Settings, vocab: int, device: torch.device, processes: int = 1
+) -> int | None:
     """What ``train.largest_batch`` chooses on ``device``; None where it is not set.
+
+    Of the rows of a mini-batch, each of several ``processes`` has its part.
 
     Training is rehearsed without numbers, stage by stage, so nothing can run out. The
     smallest choice of all stages is that of the run. Raises UserError if not even one
@@ -37,13 +41,22 @@ def rows_at_once(settings: Settings, vocab: int, device: torch.device) -> int | 
             "set train.batch_size to a number"
         )
     allowed = int(SHARE * free)
-    stages = [plan.settings for plan in stages_of(settings)]
+    stages = [part_of(plan.settings, processes) for plan in stages_of(settings)]
     rows = min(largest(stage, vocab, device, allowed) for stage in stages)
     LOG.info(
         "%d rows at a time are the most of a step that fit into %s MB",
         *(rows, spaced(allowed // 10**6)),
     )
     return rows
+
+
+def part_of(settings: Settings, processes: int) -> Settings:
+    """Settings whose mini-batches are what one of so many processes has of them."""
+    if processes == 1:
+        return settings
+    size = settings.train.batch_size // processes
+    train = settings.train.model_copy(update={"batch_size": size})
+    return settings.model_copy(update={"train": train})
 
 
 def largest(settings: Settings, vocab: int, device: torch.device, allowed: int) -> int:

@@ -29,6 +29,10 @@ class BrokenOffError(BaseException):
         super().__init__(number)
         self.number = number
 
+    def __str__(self) -> str:
+        """Which signal it was, in words."""
+        return in_words(self.number)
+
 
 def name_of(number: int) -> str:
     """What a signal is called."""

@@ -32,7 +32,7 @@ def repetitions(call: Call) -> list[Call]:
 
 def refuse_existing(calls: list[Call]) -> None:
     """Raise UserError, before anything is trained, if one could not be begun."""
-    if calls[0].flags.get("overwrite"):
+    if any(one.flags.get("overwrite") for one in calls):
         return
     runs = [RunDir.of(one.settings.workdir, str(one.settings.name)) for one in calls]
     taken = [run.name for run in runs if run.has_checkpoints()]

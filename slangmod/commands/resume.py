@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from slangmod.commands.call import Call
@@ -15,7 +17,14 @@ from slangmod.commands.changes import (
 from slangmod.commands.choices import Choices, choices_of, promise
 from slangmod.commands.conduct import UNFINISHED, Conductor
 from slangmod.commands.existing import resolve_existing
-from slangmod.commands.recording import attach_log, detach_log, open_recording
+from slangmod.commands.joining import (
+    BY_ITSELF,
+    Company,
+    joined,
+    refuse_other_data,
+    refuse_other_runs,
+)
+from slangmod.commands.scribe import logged, written_by
 from slangmod.commands.session import (
     Session,
     build_trainer,
@@ -27,11 +36,11 @@ from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
 from slangmod.files import sweep_asides, write_text
+from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.summary import read_summary
 from slangmod.runs.trackers import check_trackers
-from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.show import run_config
 from slangmod.training.checkpoint import (
@@ -48,68 +57,111 @@ LOG = logging.getLogger(__name__)
 
 def run(call: Call) -> None:
     """Continue a run where it stopped; one that ended is left alone."""
-    allowed = allowed_by(call)
+    if call.launch is None:
+        carry_on_with(call, BY_ITSELF)
+        return
+    allowed_by(call)
+    _, resolved = resolve_existing(call)
+    with joined(call.launch, resolved.settings) as company:
+        carry_on_with(call, company)
+
+
+def carry_on_with(call: Call, company: Company) -> None:
+    """Continue a run together with whoever else has come."""
+    allowed, team = allowed_by(call), company.team
     folder, resolved = resolve_existing(call)
+    refuse_other_runs(folder, team)
     settings = resolved.settings
     check_trackers(settings)
-    log = attach_log(level_of(settings.log_level))
-    try:
-        with Signals() as signals, folder.lock():
-            sweep_asides(folder.checkpoints)
-            checkpoint = newest_sound(folder.checkpoints, own=True)
-            signals.saved(checkpoint.name)
-            about = read_about(checkpoint)
-            encodings = check_fresh(settings)
-            changes = changes_of(folder, about, settings, encodings, allowed)
-            choices = choices_after(choices_of(about), settings, changes)
-            carry_on(
-                folder, resolved, encodings, checkpoint, choices, changes, signals, log
-            )
-    finally:
-        detach_log(log)
+    with (
+        logged(settings, team) as log,
+        Signals(patient=not team.alone) as signals,
+        folder.lock() if team.leads else nullcontext(),
+    ):
+        checkpoint = folder.checkpoints / team.text(newest_of(folder, team))
+        signals.saved(checkpoint.name)
+        about = read_about(checkpoint)
+        encodings = check_fresh(settings)
+        refuse_other_data(team, encodings)
+        changes = changes_of(folder, about, settings, encodings, allowed)
+        choices = choices_after(choices_of(about), settings, changes)
+        known = Known(folder, resolved, encodings, checkpoint, choices, changes)
+        carry_on(known, signals, log, company)
+
+
+def newest_of(folder: RunDir, team: Team) -> str:
+    """The name of the checkpoint to go on from, which the leader chooses for all."""
+    if not team.leads:
+        return ""
+    sweep_asides(folder.checkpoints)
+    return newest_sound(folder.checkpoints, own=True).name
+
+
+@dataclass(frozen=True)
+class Known:
+    """The run that goes on, and from where."""
+
+    folder: RunDir
+    resolved: Resolved
+    encodings: Encodings
+    checkpoint: Path
+    choices: Choices
+    changes: Sequence[Change]
 
 
 def carry_on(
-    folder: RunDir,
-    resolved: Resolved,
-    encodings: Encodings,
-    checkpoint: Path,
-    choices: Choices,
-    changes: Sequence[Change],
-    signals: Signals,
-    log: RunLog,
+    known: Known, signals: Signals, log: RunLog | None, company: Company
 ) -> None:
     """Load the checkpoint and train from there, under the choices of the run."""
-    settings = resolved.settings
-    device = choose_device(choices.device)
-    exact = promise(device, choices.threads, deterministic=choices.deterministic)
+    folder, checkpoint, choices = known.folder, known.checkpoint, known.choices
+    settings, team = known.resolved.settings, company.team
+    device = choose_device(choices.device, team.seat)
+    exact = promise(
+        device,
+        choices.threads,
+        deterministic=choices.deterministic,
+        processes=team.size,
+    )
     LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
     with (
         reproducible(choices.deterministic, choices.threads),
-        Watchdog(folder, settings.guard) as watchdog,
+        Watchdog(folder, settings.guard, rank=team.rank) as watchdog,
     ):
-        session = open_session(settings, encodings, device, read_counters(checkpoint))
+        session = open_session(
+            settings, known.encodings, device, read_counters(checkpoint), team=team
+        )
         load_checkpoint(checkpoint, session.state)
-        if has_ended(session, signals) and is_summed_up(folder, session.state):
+        if is_done(session, signals, folder):
             tell_outcome(folder)
             return
         objective = step_again(session, choices)
-        done = session.state.counters
-        keep_changes(folder, changes, done.step)
-        write_text(folder.config, run_config(resolved, folder.name))
-        with open_recording(folder, settings, log, done) as recording:
-            recording.go_back_to(done)
+        if team.leads:
+            keep_changes(folder, known.changes, session.state.counters.step)
+            write_text(folder.config, run_config(known.resolved, folder.name))
+        with written_by(
+            folder, session, known.encodings, choices, signals, log
+        ) as scribe:
+            scribe.recording.go_back_to(session.state.counters)
             signals.arm()
             Conductor(
                 folder,
                 session,
-                encodings,
+                known.encodings,
                 choices,
                 objective,
-                recording,
+                scribe,
                 signals,
                 watchdog,
+                company.voices,
             ).conduct()
+
+
+def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
+    """Whether nothing is left to do, not even to sum it up."""
+    if not has_ended(session, signals):
+        return False
+    team = session.team
+    return team.any(team.leads and is_summed_up(folder, session.state))
 
 
 def has_ended(session: Session, signals: Signals) -> bool:

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from slangmod.commands.bystander import Bystander
 from slangmod.commands.recording import Recording
 from slangmod.commands.session import Session, session_now
 from slangmod.errors import RunError
@@ -43,7 +44,11 @@ def fit_or_spike(trainer: Trainer, session: Session) -> Outcome | Spike:
 
 
 def go_back(
-    run: RunDir, session: Session, spike: Spike, recording: Recording, saver: Saver
+    run: RunDir,
+    session: Session,
+    spike: Spike,
+    recording: Recording | Bystander,
+    saver: Saver | Bystander,
 ) -> Session:
     """Take over the last good checkpoint; -> the session that goes on from there.
 
@@ -59,7 +64,12 @@ def go_back(
             f"{allowed}; a smaller train.learning_rate, a longer train.warmup or a "
             'smaller train.clip_grad may help, guard.on_spike = "report" goes on'
         )
-    path = good_checkpoint(run.checkpoints, known, spike.step)
+    # The leader may soon remove what others would still look at.
+    path = run.checkpoints / session.team.text(
+        good_checkpoint(run.checkpoints, known, spike.step).name
+        if session.team.leads
+        else ""
+    )
     seconds, times = state.counters.seconds, state.times
     saver.abandon_after(read_counters(path).step)
     after = load_anew(session, path)

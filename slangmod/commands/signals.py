@@ -19,9 +19,12 @@ class Signals:
     program at once: nothing is lost by it. In between, ``requested`` is true from the
     first signal on, and a second Ctrl-C interrupts whatever is under way. A hang-up of
     the terminal counts as a request to stop; a broken pipe does not end training.
+    ``patient``: a second Ctrl-C does nothing either, since torchrun passes on to its
+    processes the one that the terminal has sent them already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._before: dict[int, Any] = {}
         self._wakeup: int | None = None
         self._armed = False
@@ -83,6 +86,10 @@ class Signals:
         """Whether to stop at the next border of a step."""
         return self.received is not None
 
+    def hear(self, number: int) -> None:
+        """Stop for a signal that another process of the run has received."""
+        self.received = self.received or number
+
     def stopped(self, where: str) -> StoppedError:
         """What to raise when the state has been saved, ``where`` says at which step."""
         return StoppedError(
@@ -107,6 +114,8 @@ class Signals:
         self.received = self.received or number
         if not self._armed:
             raise BrokenOffError(self.received)
+        if self._patient:
+            return
         if again and number == signal.SIGINT and not self._broken_off:
             # A third must not disturb who writes down that it was broken off.
             self._broken_off = True

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 
 import torch
@@ -16,8 +17,17 @@ from slangmod.commands.conduct import Conductor
 from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.fitting import rows_at_once
 from slangmod.commands.initial import initial_weights
-from slangmod.commands.recording import attach_log, detach_log, open_recording
+from slangmod.commands.joining import (
+    BY_ITSELF,
+    Company,
+    agreed_choices,
+    agreed_rows,
+    joined,
+    refuse_other_data,
+)
 from slangmod.commands.repeating import refuse_existing, repetitions
+from slangmod.commands.restarting import begun_before, named, note_begun
+from slangmod.commands.scribe import logged, written_by
 from slangmod.commands.session import (
     Session,
     open_session,
@@ -30,13 +40,13 @@ from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
 from slangmod.files import write_text
 from slangmod.optim import describe_groups
+from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.trackers import check_trackers
 from slangmod.settings.derived import REST, groups_of
 from slangmod.settings.groups import in_brief
 from slangmod.settings.horizon import Horizon
-from slangmod.settings.levels import level_of
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings, Train
 from slangmod.settings.show import run_config
@@ -51,53 +61,77 @@ def run(call: Call) -> None:
         raise UserError("--continue and --overwrite exclude each other: give one")
     if call.flags.get("allow-change") and not call.flags.get("continue"):
         raise UserError("--allow-change: is for a run that goes on; add --continue")
-    if call.settings.repeat == 1:
-        run_one(call)
-        return
-    calls = repetitions(call)
-    if not call.flags.get("continue"):
-        refuse_existing(calls)
-    for number, one in enumerate(calls, start=1):
-        LOG.info("run %d of %d: '%s'", number, len(calls), one.settings.name)
-        run_one(one)
-
-
-def run_one(call: Call) -> None:
-    """Train one run, or carry it on."""
-    if call.flags.get("continue") and call.settings.name is not None:
-        folder = RunDir.of(call.settings.workdir, call.settings.name)
-        if folder.has_checkpoints():
-            resume.run(call)
+    with joined(call.launch, call.settings) as company:
+        call = named(call, company.team)
+        if call.settings.repeat == 1:
+            run_one(call, company)
             return
-    train_run(call.resolved, overwrite=bool(call.flags.get("overwrite")))
+        calls = repetitions(call)
+        if not call.flags.get("continue"):
+            new = [one for one in calls if not begun_before(one, company.team)]
+            refuse_existing(new if company.team.leads else [])
+        for number, one in enumerate(calls, start=1):
+            LOG.info("run %d of %d: '%s'", number, len(calls), one.settings.name)
+            run_one(one, company)
 
 
-def train_run(resolved: Resolved, *, overwrite: bool = False) -> RunDir:
+def run_one(call: Call, company: Company) -> None:
+    """Train one run, or carry it on."""
+    goes_on = call.flags.get("continue") or begun_before(call, company.team)
+    if goes_on and call.settings.name is not None:
+        folder = RunDir.of(call.settings.workdir, call.settings.name)
+        if company.team.any(company.team.leads and folder.has_checkpoints()):
+            resume.carry_on_with(call, company)
+            return
+    overwrite = bool(call.flags.get("overwrite"))
+    train_run(call.resolved, overwrite=overwrite, company=company)
+
+
+def train_run(
+    resolved: Resolved, *, overwrite: bool = False, company: Company = BY_ITSELF
+) -> RunDir:
     """Train a run from scratch; -> its folder, with model and summary.
 
     Raises UserError, and writes nothing, if encodings are missing or stale or if the
     run has checkpoints already; ``overwrite`` moves such a run aside.
     """
-    settings = resolved.settings
+    settings, team = resolved.settings, company.team
     name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
     folder = RunDir.of(settings.workdir, name)
     check_trackers(settings)
     encodings = check_fresh(settings)
-    device = choose_device(settings.data.device)
+    refuse_other_data(team, encodings)
+    device = choose_device(settings.data.device, team.seat)
     check_classes(settings, encodings.manifest.vocab, device)
     weights = initial_weights(settings, encodings)
-    folder.refuse_if_in_use()
-    refuse_checkpoints(folder, overwrite=overwrite)
+    if team.leads:
+        folder.refuse_if_in_use()
+        refuse_checkpoints(folder, overwrite=overwrite)
     config = run_config(resolved, name)
-    log = attach_log(level_of(settings.log_level))
-    try:
-        with Signals() as signals, folder.lock():
+    start = Start(folder, settings, config, encodings, device, weights)
+    with (
+        logged(settings, team) as log,
+        Signals(patient=not team.alone) as signals,
+        folder.lock() if team.leads else nullcontext(),
+    ):
+        if team.leads:
             # Once more: whoever held the lock until now may have trained it.
             refuse_checkpoints(folder, overwrite=overwrite)
-            begin(folder, settings, config, encodings, device, weights, signals, log)
-    finally:
-        detach_log(log)
+        begin(start, signals, log, company)
     return folder
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a new run begins with, all of it checked."""
+
+    folder: RunDir
+    settings: Settings
+    config: str
+    """what config.toml will hold"""
+    encodings: Encodings
+    device: torch.device
+    weights: Mapping[str, Tensor] | None
 
 
 def refuse_checkpoints(folder: RunDir, *, overwrite: bool) -> None:
@@ -110,43 +144,45 @@ def refuse_checkpoints(folder: RunDir, *, overwrite: bool) -> None:
         )
 
 
-def begin(
-    folder: RunDir,
-    settings: Settings,
-    config: str,
-    encodings: Encodings,
-    device: torch.device,
-    weights: Mapping[str, Tensor] | None,
-    signals: Signals,
-    log: RunLog,
-) -> None:
+def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) -> None:
     """Choose, move an old run of that name aside, save step 0, and train."""
-    threads = settings.threads or torch.get_num_threads()
+    settings, device, team = start.settings, start.device, company.team
+    threads = int(team.text(str(settings.threads or torch.get_num_threads())))
     deterministic = settings.deterministic or device.type == "cpu"
-    exact = promise(device, threads, deterministic=deterministic)
-    LOG.info("run '%s' in %s on %s", folder.name, folder.root, exact)
-    reproducibly = reproducible(deterministic, threads)
-    with reproducibly, Watchdog(folder, settings.guard) as watchdog:
-        session = open_session(settings, encodings, device, weights=weights)
+    exact = promise(device, threads, deterministic=deterministic, processes=team.size)
+    LOG.info("run '%s' in %s on %s", start.folder.name, start.folder.root, exact)
+    watched = Watchdog(start.folder, settings.guard, rank=team.rank)
+    with reproducible(deterministic, threads), watched as watchdog:
+        session = open_session(
+            settings, start.encodings, device, weights=start.weights, team=team
+        )
         describe(session)
-        rows = rows_at_once(settings, encodings.manifest.vocab, device)
+        vocab = start.encodings.manifest.vocab
+        rows = agreed_rows(team, rows_at_once(settings, vocab, device, team.size))
         objective, compiled = choose_step(session, settings.model.compile, rows)
-        onednn = uses_onednn(session)
-        choices = Choices(str(device), threads, compiled, deterministic, rows, onednn)
-        done = session.state.counters
+        choices = agreed_choices(
+            team,
+            Choices(
+                *(str(device), threads, compiled, deterministic, rows),
+                uses_onednn(session),
+            ),
+        )
         with (
-            room_for(folder, config),
-            open_recording(folder, settings, log, done) as recording,
+            room_for(start.folder, start.config, team),
+            written_by(
+                start.folder, session, start.encodings, choices, signals, log
+            ) as scribe,
         ):
             conductor = Conductor(
-                folder,
+                start.folder,
                 session,
-                encodings,
+                start.encodings,
                 choices,
                 objective,
-                recording,
+                scribe,
                 signals,
                 watchdog,
+                company.voices,
             )
             signals.arm()
             conductor.save(session.state)
@@ -154,11 +190,15 @@ def begin(
 
 
 @contextmanager
-def room_for(folder: RunDir, config: str) -> Iterator[None]:
+def room_for(folder: RunDir, config: str, team: Team) -> Iterator[None]:
     """The first file of a new run; an old run of its name is moved aside for it."""
+    if not team.leads:
+        yield
+        return
     with folder.vacated() as old:
         if old is not None:
             LOG.info("the old run was moved to %s", old.root)
+        note_begun(folder, team)
         write_text(folder.config, config)
         yield
 

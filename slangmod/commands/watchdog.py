@@ -58,8 +58,9 @@ class Watchdog:
         guard: Guard,
         clock: Callable[[], float] = time.monotonic,
         leave: Callable[[int], object] = os._exit,
+        rank: int = 0,
     ) -> None:
-        self._run, self._clock, self._leave = run, clock, leave
+        self._run, self._clock, self._leave, self._rank = run, clock, leave, rank
         limit = guard.hang_time
         self._limit = None if limit is None else seconds_of(limit)
         self._ends = guard.on_hang == "stop"
@@ -141,7 +142,7 @@ class Watchdog:
     def _alarm(self, quiet: float) -> None:
         """Tell of it, and end the process if that is asked for."""
         step = self.step()
-        file = self._run.hang_file(step)
+        file = self._run.hang_file(step, self._rank)
         doing = f"while {self._slow} " if self._slow else ""
         message = (
             f"nothing was done for {short_time(quiet)} {doing}after step {step}: it "

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
-from slangmod.errors import RunError, SlangmodError, is_out_of_memory
+from slangmod.errors import LostError, SlangmodError, is_out_of_memory
 from slangmod.parallel.launch import Launch
 from slangmod.parallel.store import Notes, open_notes
 from slangmod.parallel.team import ALONE, Team
@@ -115,10 +115,10 @@ class Group(Team):
             said = "; ".join(
                 f"rank {rank}: {' '.join(lines)}" for rank, lines in failures.items()
             )
-            return RunError(f"another process of the run has failed: {said}")
+            return LostError(f"another process of the run has failed: {said}")
         text = " ".join(str(error).split())
         if any(sign in text.lower() for sign in SIGNS):
-            return RunError(
+            return LostError(
                 "another process of the run is gone, or silent for longer than "
                 "parallel.timeout; the last checkpoint is good, and `slangmod resume` "
                 f"continues from it ({text[:200]})"
@@ -158,18 +158,24 @@ def open_team(
         return
     name = backend_for(device, backend)
     notes = open_notes(launch, timeout)
+    team = Group(launch.rank, launch.size, launch.local_rank, notes)
     dist.init_process_group(
         BACKENDS[name],
         timeout=timedelta(seconds=timeout),
-        # No key of a process that a restart has ended must be met again.
-        store=PrefixStore(f"slangmod/{launch.restarts}/group", notes.store),
+        store=PrefixStore(notes.meeting_place(), notes.store),
         rank=launch.rank,
         world_size=launch.size,
         device_id=device if name == "nccl" else None,
     )
     try:
-        yield Group(launch.rank, launch.size, notes)
-    except BaseException as error:
+        yield team
+    except Exception as error:
+        told = team.explained(error)
+        if told is error:  # and not what another has already said
+            notes.confess([str(error) or type(error).__name__])
+            raise
+        raise told from error
+    except BaseException as error:  # a signal, say
         notes.confess([str(error) or type(error).__name__])
         raise
     finally:

@@ -44,6 +44,11 @@ class Notes:
         text: bytes = self.store.get(key)
         return text.decode("utf-8", "surrogatepass")
 
+    def meeting_place(self) -> str:
+        """A name for the next group that is formed, which none before it had."""
+        count = self.store.add(f"{FOLDER}/{self._of(self.launch.rank, 'met')}", 1)
+        return f"{FOLDER}/{self.launch.restarts}/group/{count}"
+
     def confess(self, lines: Sequence[str]) -> None:
         """Let the others know why this process ends before its time."""
         with suppress(RuntimeError):  # who keeps the store may be gone before us

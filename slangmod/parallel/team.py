@@ -18,6 +18,8 @@ class Team:
     """of this process, from 0"""
     size: int = 1
     """number of processes"""
+    seat: int | None = None
+    """of this process among those of its machine, from 0; None where it is alone"""
 
     @property
     def leads(self) -> bool:

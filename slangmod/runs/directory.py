@@ -113,9 +113,13 @@ class RunDir:
         """How the run ended; written when training ends."""
         return self.root / "summary.toml"
 
-    def hang_file(self, step: int) -> Path:
-        """Where the program stood when nothing was done any more after ``step``."""
-        return self.root / f"hang-{step:09d}.txt"
+    def hang_file(self, step: int, rank: int = 0) -> Path:
+        """Where the program stood when nothing was done any more after ``step``.
+
+        Of several processes each has a file of its own: they stand at other places.
+        """
+        of_rank = f"-rank-{rank}" if rank else ""
+        return self.root / f"hang-{step:09d}{of_rank}.txt"
 
     @property
     def checkpoints(self) -> Path:

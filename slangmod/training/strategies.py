@@ -8,8 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import GradBucket  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from slangmod.data.dataset import Batch
@@ -20,11 +22,14 @@ from slangmod.training.wrapping import Wrapping
 
 
 class Learner(nn.Module):
-    """An objective as a module whose weights are those of the model that it trains."""
+    """An objective as a module whose weights are those of the model that it trains.
+
+    The tables that a model keeps besides its weights never change: they are not ours.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.weights = nn.ParameterList(model.parameters())
         self.objective: Objective | None = None
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -40,10 +45,7 @@ def ddp(model: nn.Module) -> Wrapping:
     Accelerating Data Parallel Training", 2020). All begin with the leader's weights.
     """
     learner = Learner(model)
-    # The tables that a model keeps besides its weights never change.
-    together = DistributedDataParallel(
-        learner, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    together = DistributedDataParallel(learner, gradient_as_bucket_view=True)
     together.register_comm_hook(None, summed)
 
     def around(objective: Objective) -> Objective:
@@ -53,13 +55,15 @@ def ddp(model: nn.Module) -> Wrapping:
     return Wrapping(around, together.no_sync)
 
 
-def summed(_: object, bucket: Any) -> Any:
+def summed(_: object, bucket: GradBucket) -> torch.futures.Future[Tensor]:
     """Sum a bucket over all processes, which by default would be the mean.
 
     Losses are divided by the tokens of the whole step before they are differentiated.
     """
     work = dist.all_reduce(bucket.buffer(), async_op=True)
-    return work.get_future().then(lambda done: done.value()[0])
+    future: Any = work.get_future()
+    reduced: torch.futures.Future[Tensor] = future.then(lambda done: done.value()[0])
+    return reduced
 
 
 def fsdp(model: nn.Module) -> Wrapping:

@@ -19,7 +19,7 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
 
-    def train_run(resolved, *, overwrite=False):
+    def train_run(resolved, *, overwrite=False, company=None):
         settings = resolved.settings
         run = RunDir.of(settings.workdir, settings.name)
         (run.checkpoints / "step-000000000").mkdir(parents=True, exist_ok=overwrite)

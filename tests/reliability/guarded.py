@@ -72,10 +72,10 @@ class Lab:
     def __post_init__(self) -> None:
         seed_batch, position = session.seed_batch, -1
 
-        def seed(number: int, now: int) -> None:
+        def seed(number: int, now: int, rank: int = 0) -> None:
             nonlocal position
             position = now
-            seed_batch(number, now)
+            seed_batch(number, now, rank)
 
         def harmed(objective: Objective) -> Objective:
             def one(inputs: Tensor, targets: Tensor) -> Tensor:

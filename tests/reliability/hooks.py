@@ -12,6 +12,7 @@ from typing import Any
 from slangmod.commands import measuring, session
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.recording import Recording
+from slangmod.commands.scribe import Scribe
 from slangmod.training import compiling
 from slangmod.training.events import StepDone
 from slangmod.training.trainer import Trainer
@@ -33,8 +34,8 @@ def kill_within_batch(number: int) -> None:
     """SIGKILL within mini-batch ``number``, counted from 0: its gradient is lacking."""
     seed = session.seed_batch
 
-    def seed_batch(chance: int, place: int) -> None:
-        seed(chance, place)
+    def seed_batch(chance: int, place: int, rank: int) -> None:
+        seed(chance, place, rank)
         if place == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -68,7 +69,7 @@ def kill_before_summary(_: int) -> None:
     def summarize(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    Conductor.summarize = summarize
+    Scribe.summarize = summarize
 
 
 def measure_each_step(_: int) -> None:

@@ -155,7 +155,7 @@ def test_thirty_signals_at_any_time_lose_nothing(forks, work, promise, number) -
 PLACES = {
     "building the model": ("slangmod.commands.train:open_session", 1),
     "choosing the step": ("slangmod.commands.train:choose_step", 1),
-    "the first row": ("slangmod.commands.train:open_recording", 1),
+    "the first row": ("slangmod.commands.scribe:open_recording", 1),
     "the first checkpoint": ("slangmod.training.checkpoint:manifest_of", 1),
     "a step": ("slangmod.training.trainer:clip_gradients", 5),
     "an evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 2),
@@ -165,8 +165,8 @@ PLACES = {
     "the last evaluation": ("slangmod.training.evaluate:cross_entropy_sum", 13),
     "loading the best": ("slangmod.commands.conduct:load_weights", 1),
     "validation": ("slangmod.training.evaluate:count_targets", 17),
-    "the model's folder": ("slangmod.commands.conduct:save_model", 1),
-    "the summary": ("slangmod.commands.conduct:write_summary", 1),
+    "the model's folder": ("slangmod.commands.scribe:save_model", 1),
+    "the summary": ("slangmod.commands.scribe:write_summary", 1),
 }
 """Functions that are at work then, and at which call of them a signal comes."""
 

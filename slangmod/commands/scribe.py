@@ -1,0 +1,215 @@
+"""Writes down what becomes of a run: checkpoints, tables, model and summary."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from slangmod.commands.bad_steps import BadSteps
+from slangmod.commands.bystander import Bystander
+from slangmod.commands.choices import Choices
+from slangmod.commands.costs import cost_of, open_speed, tell_cost
+from slangmod.commands.measuring import MemoryWatch
+from slangmod.commands.recording import (
+    Recording,
+    attach_log,
+    detach_log,
+    open_recording,
+)
+from slangmod.commands.rewinding import incidents
+from slangmod.commands.sampling import samplers
+from slangmod.commands.saving import Insistence, build_saver
+from slangmod.commands.session import Session
+from slangmod.commands.signals import Signals
+from slangmod.commands.staging import stage_tables
+from slangmod.commands.stepping import chosen
+from slangmod.data.shards import Encodings
+from slangmod.model.folder import save_model
+from slangmod.model.transformer import Transformer
+from slangmod.parallel.team import Team
+from slangmod.runs.directory import RunDir
+from slangmod.runs.environment import environment
+from slangmod.runs.logfile import RunLog
+from slangmod.runs.series import read_series
+from slangmod.runs.summary import write_summary
+from slangmod.settings.levels import level_of
+from slangmod.settings.paths import tokenizer_path
+from slangmod.settings.sections import Settings
+from slangmod.training.disk import trouble
+from slangmod.training.evaluate import Score
+from slangmod.training.events import Callback
+from slangmod.training.limits import Outcome
+from slangmod.training.peak import Peak, peak_of
+from slangmod.training.saver import Saver
+from slangmod.training.stopping import Patience
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scribe:
+    """Saves a run, tells all watchers of it, and sums it up however it ends."""
+
+    run: RunDir
+    session: Session
+    """as the run begins; its state goes on"""
+    encodings: Encodings
+    choices: Choices
+    recording: Recording
+    gives_up: Callable[[], bool]
+    """asked while the end cannot be written"""
+
+    @cached_property
+    def saver(self) -> Saver:
+        """Writes the checkpoints of the run; the one it goes on from stays."""
+        return build_saver(
+            self.run, self.session, self.encodings, self.choices, self.recording
+        )
+
+    @cached_property
+    def peak(self) -> Peak:
+        """What all devices could do; measured, if need be, before the first step."""
+        settings, size = self.session.settings, self.session.team.size
+        one = peak_of(self.session.device, settings.data.precision)
+        return one if size == 1 else Peak(size * one.flops, f"{size} x {one.source}")
+
+    @cached_property
+    def memory(self) -> MemoryWatch:
+        """Measures memory now and then."""
+        session = self.session
+        return MemoryWatch(self.recording.memory, session.state, session.device)
+
+    @property
+    def insist(self) -> Insistence:
+        """Writes the end of the run, however long the disk refuses, within reason."""
+        stop = self.session.settings.checkpoint.on_error == "stop"
+        return Insistence(
+            self.run,
+            lambda: stop or self.gives_up(),
+            self.recording.complaints,
+        )
+
+    def watchers(self, session: Session) -> tuple[Callback, ...]:
+        """What watches a stage as it is trained: ``session`` is the stage's."""
+        vocab = self.encodings.manifest.vocab
+        speed = open_speed(session, vocab, self.peak, self.recording)
+        rows = session.train.part_of(0, 1)
+        bad_steps = BadSteps(self.run, rows, session.settings.seed)
+        samples = samplers(session, self.recording.samples)
+        return (self.recording, self.memory, speed, bad_steps, *samples)
+
+    def save_end(self) -> None:
+        """Have the last state on disk; RunError where it refuses for too long."""
+        self.insist(lambda: self.saver.insist(self.session.state))
+
+    def keep_model(self) -> None:
+        """Write the weights as they are now, which are the best, to ``model/``."""
+        model = self.session.state.model
+        assert isinstance(model, Transformer)  # new_state has built it
+        tokenizer = tokenizer_path(self.session.settings)
+        self.insist(lambda: save_model(self.run.model, model, tokenizer))
+
+    def sum_up(self, outcome: Outcome, score: Score) -> None:
+        """Write the summary of a run that has ended by its rules."""
+        ended = {"reason": outcome.reason, "why": outcome.why}
+        ended |= self.best(outcome.patience)
+        self.insist(lambda: self.summarize(ended, score))
+
+    def report(self, outcome: Outcome, score: Score) -> None:
+        """Say how good the model is that was kept, and what it has cost."""
+        LOG.info(
+            "validation of step %d: loss %.4f | perplexity %.2f | bits per byte %.4f "
+            "| accuracy %.4f",
+            outcome.patience.best_step,
+            score.loss,
+            score.perplexity,
+            score.bits_per_byte,
+            score.accuracy,
+        )
+        tell_cost(self.session, self.cost())
+        LOG.info("%d steps, %s", self.session.state.counters.step, self.run.root)
+
+    def sum_up_failure(self, reason: str, message: str) -> None:
+        """Write a summary of a run that has not ended by its rules, if that can be."""
+        try:
+            self.summarize({"reason": reason, "message": message}, None)
+        except OSError as error:  # which must not hide what has happened
+            LOG.warning("%s", trouble(self.run.summary, error))
+
+    def best(self, patience: Patience) -> dict[str, Any]:
+        """What [outcome] says of the best model; None where there is none."""
+        known = patience.best_step > 0
+        averages = known and self.session.state.average is not None
+        return {
+            "best_step": patience.best_step,
+            "best_test_loss": patience.best_loss if known else None,
+            "best_weights": patience.best_weights if averages else None,
+        }
+
+    def summarize(self, outcome: Mapping[str, Any], score: Score | None) -> None:
+        """Write summary.toml."""
+        counters = self.session.state.counters
+        patience = self.session.state.patience
+        size = self.session.team.size
+        known = {
+            "steps": counters.step,
+            "epochs": counters.epoch,
+            **self.best(patience),
+            **incidents(self.session.state),
+        }
+        write_summary(
+            self.run.summary,
+            {"reason": None, "why": None, **known, **outcome},
+            asdict(score) if score else {},
+            environment(self.choices.device, self.choices.threads)
+            | chosen(self.choices)
+            | ({} if size == 1 else {"processes": size}),
+            self.cost(),
+            self.stages(),
+        )
+
+    def cost(self) -> dict[str, Any]:
+        """What training has cost so far."""
+        vocab = self.encodings.manifest.vocab
+        return cost_of(self.session, vocab, self.peak, self.stages())
+
+    def stages(self) -> list[dict[str, Any]]:
+        """What each stage did that has begun; none of a run without."""
+        if not self.session.settings.stage:
+            return []
+        columns = ("stage", "step", "epoch", "tokens", "test_loss")
+        evaluations = list(read_series(self.run.epochs, columns).rows())
+        return stage_tables(self.session.legs, self.session.state.counters, evaluations)
+
+
+@contextmanager
+def logged(settings: Settings, team: Team) -> Iterator[RunLog | None]:
+    """A log that remembers what is said before its run has a folder, if it leads."""
+    if not team.leads:
+        yield None
+        return
+    log = attach_log(level_of(settings.log_level))
+    try:
+        yield log
+    finally:
+        detach_log(log)
+
+
+@contextmanager
+def written_by(
+    run: RunDir,
+    session: Session,
+    encodings: Encodings,
+    choices: Choices,
+    signals: Signals,
+    log: RunLog | None,
+) -> Iterator[Scribe | Bystander]:
+    """Who writes down the run: with a ``log``, a scribe that has all its files open."""
+    if log is None:
+        yield Bystander()
+        return
+    done = session.state.counters
+    with open_recording(run, session.settings, log, done) as recording:
+        yield Scribe(run, session, encodings, choices, recording, signals.requested)
