@@ -201,9 +201,14 @@ class Transformer(nn.Module):
             (batch, layer.attention.n_kv_heads, capacity, layer.attention.head)
             for layer in self.each_layer()
         ]
-        weight, shards = self.embedding.weight, self.shards
-        device = weight.device if shards is None else shards.device
-        return Cache(shapes, torch.empty(0, dtype=weight.dtype, device=device))
+        dtype = self.embedding.weight.dtype
+        return Cache(shapes, torch.empty(0, dtype=dtype, device=self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        shards = self.shards
+        return self.embedding.weight.device if shards is None else shards.device
 
     @property
     def predictor(self) -> Tensor:

@@ -38,10 +38,12 @@ def spread(
 
     ``blocks`` of it are gathered one after the other, what is outside of them for as
     long as it computes. ``methods`` compute besides ``forward``. With ``offload`` the
-    rows wait in host memory. Weights, gradients and sums stay float32: what autocast
-    makes of them is what it makes of those of one process. Values are not set.
+    rows wait in host memory, which on a CPU they do anyway. Weights, gradients and sums
+    stay float32: what autocast makes of them is what it makes of those of one process.
+    Values are not set.
     """
     mesh = init_device_mesh(device.type, (team.size,))
+    offload = offload and device.type != "cpu"
     policy = CPUOffloadPolicy() if offload else OffloadPolicy()
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh, offload_policy=policy)

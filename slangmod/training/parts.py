@@ -20,7 +20,7 @@ from slangmod.reading import read_json
 from slangmod.training.copies import Weights
 from slangmod.training.index import Parts, parts_in
 from slangmod.training.manifest import MANIFEST
-from slangmod.training.tensor_file import TYPES
+from slangmod.training.tensor_file import TYPES, pieces_read
 
 Kind = tuple[tuple[int, ...], str]
 """Shape, and type as safetensors spells it."""
@@ -175,6 +175,17 @@ def read_weights(path: Path, name: str, wanted: Mapping[str, Wanted]) -> Weights
             odd = min(key for key, _ in tensors.kinds.items() ^ expected.items())
             raise RunError(f"{path}: weights are not this model's: {odd}")
         return {key: tensors.read(key, one.rows) for key, one in wanted.items()}
+
+
+def file_of(path: Path, name: str) -> Iterator[bytes | memoryview]:
+    """The bytes of one file of all tensors that ``path`` has under ``name``.
+
+    No more than one of them is in memory at a time.
+    """
+    with open_tensors(path, name) as tensors:
+        kinds = tensors.kinds.items()
+        known = {key: (DTYPES[dtype], shape) for key, (shape, dtype) in kinds}
+        yield from pieces_read(known, tensors.read)
 
 
 def read_moments(
