@@ -88,12 +88,14 @@ def test_resume_takes_what_may_change(begin, name):
         "train.max_time": "2h",
         "train.convergence_norm": "update",
         "checkpoint": "7",
+        "parallel": "7m",
         "chat": "7",
         "plugins": '["mine"]',
     }
     of_section = {
         "checkpoint": "checkpoint.every",
         "guard": "guard.max_skips",
+        "parallel": "parallel.timeout",
         "chat": "chat.width",
         "plot": "plot.plot_frequency",
         "track": "track.every",

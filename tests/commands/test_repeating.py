@@ -64,8 +64,8 @@ def test_continue_resumes_those_that_are_there_and_trains_the_others(
     resumed = []
     monkeypatch.setattr(
         train.resume,
-        "run",
-        lambda call: resumed.append((call.settings.name, call.settings.seed)),
+        "carry_on_with",
+        lambda call, _: resumed.append((call.settings.name, call.settings.seed)),
     )
     assert main(["train", "--name", "first", "--repeat", "2"]) == 0
     assert main(["train", "--name", "first", "--repeat", "3", "--continue"]) == 0

@@ -132,3 +132,32 @@ def test_a_stage_goes_on_counting_and_begins_with_a_new_epoch(
             position += 1
         assert data.batches_until(epoch) == position
     assert data.batches_planned(4) == position - first
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+@pytest.mark.parametrize("position", [0, 5, 6, 17])
+def test_parts_of_a_mini_batch_are_its_rows_in_order(
+    make_tokens, parts: int, position: int
+) -> None:
+    whole = dataset(make_tokens, jitter=7, shuffle=True)
+    each = [whole.part_of(part, parts).batch(position) for part in range(parts)]
+    for side, expected in enumerate(whole.batch(position)):
+        assert torch.equal(torch.cat([batch[side] for batch in each]), expected)
+
+
+def test_a_part_knows_the_tokens_of_the_whole(make_tokens) -> None:
+    whole = dataset(make_tokens, jitter=7, shuffle=True)
+    assert whole.tokens_of(range(3)) is None
+    counted = [int((whole.batch(n).targets != IGNORE).sum()) for n in range(13)]
+    assert len(set(counted)) > 1
+    for part in (0, 1):
+        assert whole.part_of(part, 2).tokens_of(range(13)) == counted
+
+
+def test_parts_count_mini_batches_and_epochs_as_the_whole(make_tokens) -> None:
+    whole = dataset(make_tokens, jitter=7, shuffle=True)
+    part = whole.part_of(1, 2)
+    for epoch in (1, 2, 5):
+        assert part.batches_until(epoch) == whole.batches_until(epoch)
+    assert part.places(7) == whole.places(7)
+    assert part.part_of(0, 1).batch(7).inputs.tolist() == whole.batch(7).inputs.tolist()

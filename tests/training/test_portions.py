@@ -36,6 +36,7 @@ def test_all_rows_come_once_and_in_order(rows: int) -> None:
     assert max(sizes) == (rows if rows < 6 else min(rows - rows % 6, 24))
     begun = [place for one in found if one.first for place in one.places]
     assert begun == [0, 1, 2, 3]
+    assert [portion.last for portion in found] == [False] * (len(found) - 1) + [True]
 
 
 def gradients(settings, rows: int | None):
