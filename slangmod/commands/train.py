@@ -40,6 +40,7 @@ from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
 from slangmod.files import write_text
 from slangmod.optim import describe_groups
+from slangmod.parallel.shards import shards_of
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
@@ -215,7 +216,9 @@ def describe(session: Session) -> None:
     groups = session.settings.optimizer.group
     if groups:
         patterns = [group.match for group in groups]
-        for line in describe_groups(session.state.optimizer, patterns):
+        shards = shards_of(session.state.model)
+        count = torch.Tensor.numel if shards is None else shards.count
+        for line in describe_groups(session.state.optimizer, patterns, count):
             LOG.info("%s", line)
         for number, names in groups_of(session.settings).items():
             if number != REST:

@@ -3,7 +3,7 @@
 Matrices decay; norms, biases and embeddings do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -75,9 +75,13 @@ def kinds_of(model: nn.Module) -> dict[str, str]:
 
 
 def describe_groups(
-    optimizer: torch.optim.Optimizer, patterns: Sequence[str]
+    optimizer: torch.optim.Optimizer,
+    patterns: Sequence[str],
+    count: Callable[[torch.Tensor], int] = torch.Tensor.numel,
 ) -> list[str]:
     """Which group took how many weights, and with what rate and decay: a line each.
+
+    ``count``: how many numbers there are in a tensor of it.
 
     >>> from slangmod.optim.optimizers import OPTIMIZERS
     >>> groups = parameter_groups(nn.Linear(3, 2), 0.1, ["bias"])
@@ -95,7 +99,7 @@ def describe_groups(
             continue
         tensors = [tensor for one in groups for tensor in one["params"]]
         name = f'group {number} "{patterns[number - 1]}"' if number else "all others"
-        weights = f"{sum(tensor.numel() for tensor in tensors):,}".replace(",", " ")
+        weights = f"{sum(count(tensor) for tensor in tensors):,}".replace(",", " ")
         line = f"{name}: {len(tensors)} tensor{'s' * (len(tensors) != 1)}, "
         line += f"{weights} weights, learning_rate {groups[0]['lr']:g}"
         decays = sorted(

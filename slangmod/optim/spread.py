@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from slangmod.optim.light import Light, light
 from slangmod.parallel.shards import Shards, rows_of
 
-LEAST: Final = torch.finfo(torch.float32).eps
-"""Below which a mean of squares counts as this."""
+LEAST: Final = 2.0**-23
+"""The precision of float32; a mean of squares counts as no less."""
 
 
 class OfRows(Light):

@@ -4,6 +4,7 @@ Every weight is cut along its first dimension, as torch.chunk cuts: into pieces 
 ``ceil(rows / processes)`` rows, of which the last may be smaller, or empty.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -42,6 +43,11 @@ class Shards:
     def rows(self, name: str) -> range:
         """Which rows of the weight ``name`` are the own ones."""
         return rows_of(self.team.rank, self.team.size, self.shapes[name][0])
+
+    def count(self, own: Tensor) -> int:
+        """Numbers in the whole weight of which ``own`` are the rows."""
+        name = next(name for name, rows in self.own.items() if rows is own)
+        return math.prod(self.shapes[name])
 
     @torch.no_grad()
     def put(self, name: str, whole: Tensor) -> None:

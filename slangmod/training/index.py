@@ -7,13 +7,14 @@ its whole shape, and ``rows``: file k has the rows from ``rows[k]`` up to
 ``rows[k + 1]``. A tensor without ``rows`` is whole, and in the first file.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from slangmod.training.tensor_file import TYPES
+from slangmod.training.tensor_file import DTYPES, TYPES
 
 TENSORS: Final = "tensors"
 """Key of the manifest; one process writes none."""
@@ -59,6 +60,14 @@ class Parts:
         """Ready for JSON."""
         tensors = {name: placed.plain() for name, placed in self.tensors.items()}
         return {"files": list(self.files), "tensors": tensors}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all tensors."""
+        return sum(
+            math.prod(one.shape) * DTYPES[one.dtype].itemsize
+            for one in self.tensors.values()
+        )
 
     def shapes_in(self, number: int) -> dict[str, tuple[tuple[int, ...], str]]:
         """Shape and type of each tensor as it must be in file ``number``, from 0."""

@@ -7,7 +7,7 @@ known to be those of the model.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,8 +19,8 @@ from slangmod.parallel.shards import shards_of
 from slangmod.reading import read_json
 from slangmod.training.copies import Weights
 from slangmod.training.index import Parts, parts_in
-from slangmod.training.manifest import MANIFEST
-from slangmod.training.tensor_file import TYPES, pieces_read
+from slangmod.training.manifest import FORMAT, MANIFEST
+from slangmod.training.tensor_file import DTYPES, TYPES, pieces_read
 
 Kind = tuple[tuple[int, ...], str]
 """Shape, and type as safetensors spells it."""
@@ -94,9 +94,6 @@ class Tensors:
         return file
 
 
-DTYPES: Final = {word: dtype for dtype, word in TYPES.items()}
-
-
 def kinds_in(file: Any) -> dict[str, Kind]:
     """Shape and type of each tensor of an open file."""
     parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
@@ -137,7 +134,8 @@ def parts_at(path: Path) -> dict[str, Parts]:
     place = path / MANIFEST
     try:
         content = read_json(place)
-        return parts_in(content) if isinstance(content, dict) else {}
+        several = isinstance(content, dict) and content.get("format") == FORMAT
+        return parts_in(content) if several else {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:

@@ -48,12 +48,11 @@ class Together:
 
     def begin(self) -> None:
         """Make the folder aside, unless the checkpoint is there; OSError if refused."""
-        size = sum(int(one) for one in self._team.texts(str(self._snapshot.size)))
         if agreed(self._team, self._is_there):
             same = self._team.texts(json.dumps(plain(self._snapshot.meant())))
             self.there = bool(agreed(self._team, lambda: self._keeps(same)))
         if not self.there:
-            self._aside = Path(agreed(self._team, lambda: self._make_aside(size)))
+            self._aside = Path(agreed(self._team, self._make_aside))
 
     def write(self) -> None:
         """Write the own files and read them back; ``end`` tells what goes wrong."""
@@ -95,8 +94,8 @@ class Together:
         remove_folder(self.path)
         return ""
 
-    def _make_aside(self, size: int) -> str:
-        refuse_without_room(self.path, size)
+    def _make_aside(self) -> str:
+        refuse_without_room(self.path, self._snapshot.size)
         return str(self._stack.enter_context(folder_aside(self.path)))
 
     def _finish(self, all_told: Sequence[Mapping[str, Any]]) -> str:

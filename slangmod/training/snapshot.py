@@ -42,7 +42,9 @@ class Snapshot:
 
     @property
     def size(self) -> int:
-        """Bytes on disk, but for headers and the manifest."""
+        """Bytes on disk, but for headers and the manifest; of all processes."""
+        if self.index is not None:
+            return len(self.text) + sum(parts.size for parts in self.index.values())
         tensors = (one for each in self.tensors.values() for one in each.values())
         return len(self.text) + sum(one.numel() * one.element_size() for one in tensors)
 

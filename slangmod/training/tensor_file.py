@@ -37,6 +37,9 @@ TYPES: Final = {
 }
 """How the format spells types, in the order in which their tensors lie in a file."""
 
+DTYPES: Final = {TYPES[dtype]: dtype for dtype in TYPES}
+"""The other way round."""
+
 PIECE: Final = 2**24
 """Bytes that are written at once."""
 

@@ -73,7 +73,7 @@ def together(size: int, act: Callable[[Team], Any]) -> list[Any]:
 
     def member(rank: int) -> Any:
         try:
-            return act(Threads(rank, size, table))
+            return act(Threads(rank, size, table=table))
         except Exception as error:
             return error
 
