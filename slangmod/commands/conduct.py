@@ -1,6 +1,8 @@
 """A run from its first step (or its last checkpoint) to its summary."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +14,7 @@ from slangmod.commands.choices import Choices
 from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.out_of_memory import explained
 from slangmod.commands.rewinding import fit_or_spike, go_back
-from slangmod.commands.scribe import Scribe
+from slangmod.commands.scribe import Scribe, written_by
 from slangmod.commands.session import Session, build_trainer, next_session
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_line
@@ -23,6 +25,7 @@ from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError, StoppedError
 from slangmod.runs.directory import RunDir
+from slangmod.runs.logfile import RunLog
 from slangmod.training.checkpoint import (
     FILE_OF,
     checkpoint_path,
@@ -190,3 +193,23 @@ class Conductor:
     def failed(self, message: str) -> None:
         """Write down that the run has failed, and why."""
         self.scribe.sum_up_failure(FAILED, message)
+
+
+@contextmanager
+def conductor_of(
+    run: RunDir,
+    session: Session,
+    encodings: Encodings,
+    choices: Choices,
+    objective: Objective,
+    signals: Signals,
+    watchdog: Watchdog,
+    voices: Voices,
+    log: RunLog | None,
+) -> Iterator[Conductor]:
+    """Who trains the run, and writes it down if this process has its ``log``."""
+    with written_by(run, session, encodings, choices, signals, log) as scribe:
+        yield Conductor(
+            *(run, session, encodings, choices, objective),
+            *(scribe, signals, watchdog, voices),
+        )

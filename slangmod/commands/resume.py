@@ -15,7 +15,7 @@ from slangmod.commands.changes import (
     keep_changes,
 )
 from slangmod.commands.choices import Choices, choices_of, promise
-from slangmod.commands.conduct import UNFINISHED, Conductor
+from slangmod.commands.conduct import UNFINISHED, conductor_of
 from slangmod.commands.existing import resolve_existing
 from slangmod.commands.joining import (
     BY_ITSELF,
@@ -24,7 +24,7 @@ from slangmod.commands.joining import (
     refuse_other_data,
     refuse_other_runs,
 )
-from slangmod.commands.scribe import logged, written_by
+from slangmod.commands.scribe import logged
 from slangmod.commands.session import (
     Session,
     build_trainer,
@@ -138,22 +138,13 @@ def carry_on(
         if team.leads:
             keep_changes(folder, known.changes, session.state.counters.step)
             write_text(folder.config, run_config(known.resolved, folder.name))
-        with written_by(
-            folder, session, known.encodings, choices, signals, log
-        ) as scribe:
-            scribe.recording.go_back_to(session.state.counters)
+        with conductor_of(
+            *(folder, session, known.encodings, choices, objective),
+            *(signals, watchdog, company.voices, log),
+        ) as conductor:
+            conductor.scribe.recording.go_back_to(session.state.counters)
             signals.arm()
-            Conductor(
-                folder,
-                session,
-                known.encodings,
-                choices,
-                objective,
-                scribe,
-                signals,
-                watchdog,
-                company.voices,
-            ).conduct()
+            conductor.conduct()
 
 
 def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:

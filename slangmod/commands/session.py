@@ -8,6 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from slangmod.commands.holding import new_model, wrapping_of
 from slangmod.commands.staging import (
     Leg,
     Legs,
@@ -20,14 +21,13 @@ from slangmod.commands.staging import (
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
-from slangmod.model import build_model
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer, carry_over
 from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
-from slangmod.training.chance import seed_batch, seed_initialisation
+from slangmod.training.chance import seed_batch
 from slangmod.training.chunks import Aim, prediction_loss
 from slangmod.training.course import Rules
 from slangmod.training.device import DTYPES, autocast
@@ -82,18 +82,9 @@ def new_state(
 ) -> TrainState:
     """A model with fresh weights, or those given, on ``device``, and its optimizer.
 
-    Of ``team`` each has some rows of it, where that is the strategy.
+    Of which each process of ``team`` has some rows, where that is the strategy.
     """
-    seed_initialisation(settings.seed)
-    if not team.alone and strategy_of(settings) == "fsdp":
-        from slangmod.model.spreading import build_spread
-
-        model = build_spread(settings, vocab, end, device, team, weights)
-    else:
-        model = build_model(settings, vocab, end)
-        if weights is not None:
-            model.load_state_dict(weights)
-        model = model.to(device)
+    model = new_model(settings, vocab, device, weights, end, team)
     return build_state(settings, model, build_optimizer(settings, model))
 
 
@@ -124,25 +115,12 @@ def open_session(
     # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
     test = test.part_of(team.rank, team.size)
-    wrapping = UNWRAPPED if team.alone else wrapping_of(settings, state)
+    wrapping = UNWRAPPED if team.alone else wrapping_of(settings, state.model)
     session = session_of(settings, legs, device, state, test, team, wrapping)
     refuse_odd_counts(session.state.counters, session.train)
     if not team.alone:
         settle_session(session)
     return session
-
-
-def wrapping_of(settings: Settings, state: TrainState) -> Wrapping:
-    """What ``parallel.strategy`` asks for, of processes that train together."""
-    from slangmod.training.strategies import STRATEGIES
-
-    return STRATEGIES[strategy_of(settings)](state.model)
-
-
-def strategy_of(settings: Settings) -> str:
-    """What processes that train together hold of the model, and how they learn."""
-    strategy = settings.parallel.strategy
-    return "ddp" if strategy == "auto" else strategy
 
 
 def settle_session(session: Session) -> None:

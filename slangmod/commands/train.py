@@ -13,7 +13,7 @@ from slangmod.commands import resume
 from slangmod.commands.call import Call
 from slangmod.commands.choices import Choices, promise
 from slangmod.commands.classes import check_classes
-from slangmod.commands.conduct import Conductor
+from slangmod.commands.conduct import conductor_of
 from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.fitting import rows_at_once
 from slangmod.commands.initial import initial_weights
@@ -27,7 +27,7 @@ from slangmod.commands.joining import (
 )
 from slangmod.commands.repeating import refuse_existing, repetitions
 from slangmod.commands.restarting import begun_before, named, note_begun
-from slangmod.commands.scribe import logged, written_by
+from slangmod.commands.scribe import logged
 from slangmod.commands.session import (
     Session,
     open_session,
@@ -170,21 +170,11 @@ def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) 
         )
         with (
             room_for(start.folder, start.config, team),
-            written_by(
-                start.folder, session, start.encodings, choices, signals, log
-            ) as scribe,
+            conductor_of(
+                *(start.folder, session, start.encodings, choices, objective),
+                *(signals, watchdog, company.voices, log),
+            ) as conductor,
         ):
-            conductor = Conductor(
-                start.folder,
-                session,
-                start.encodings,
-                choices,
-                objective,
-                scribe,
-                signals,
-                watchdog,
-                company.voices,
-            )
             signals.arm()
             conductor.save(session.state)
             conductor.conduct()

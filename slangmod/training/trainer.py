@@ -5,8 +5,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
-from slangmod.data.dataset import TokenDataset
+from slangmod.data.dataset import Batch, TokenDataset
 from slangmod.parallel.shards import shards_of
 from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.schedules import Schedule
@@ -139,6 +140,28 @@ class Trainer(Borders):
             return
         set_learning_rate(state.optimizer, factor)
         ledger.stopwatch.turn_to(times.COMPUTE)
+        losses, tokens = self.learn(batches, begin, whole)
+        ledger.stopwatch.turn_to(times.OPTIMIZER)
+        norm = clip_gradients(
+            list(state.model.parameters()), self.clip_grad, shards_of(state.model)
+        )
+        result = StepResult(losses, tokens, norm)
+        guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
+        state.optimizer.zero_grad(set_to_none=True)
+        ledger.stopwatch.turn_to(times.REST)
+        ledger.enter(result, rate)
+        if state.average is not None:
+            with ledger.stopwatch.during(times.OPTIMIZER):
+                state.average.follow(state.model, counters.step)
+
+    def learn(
+        self, batches: list[Batch], begin: int, whole: list[int] | None
+    ) -> tuple[Tensor, list[int]]:
+        """Gradients of the step that begins with mini-batch ``begin``, by all together.
+
+        -> losses [mini-batches] and target tokens, of the ``whole`` where ``batches``
+        are parts.
+        """
         losses, tokens = accumulate_gradients(
             self.objective,
             batches,
@@ -148,19 +171,7 @@ class Trainer(Borders):
             whole,
             self.hold,
         )
-        losses = self.team.sum(losses)
-        ledger.stopwatch.turn_to(times.OPTIMIZER)
-        parameters = list(state.model.parameters())
-        shards = shards_of(state.model)
-        norm = clip_gradients(parameters, self.clip_grad, shards)
-        result = StepResult(losses, tokens, norm)
-        guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
-        state.optimizer.zero_grad(set_to_none=True)
-        ledger.stopwatch.turn_to(times.REST)
-        ledger.enter(result, rate)
-        if state.average is not None:
-            with ledger.stopwatch.during(times.OPTIMIZER):
-                state.average.follow(state.model, counters.step)
+        return self.team.sum(losses), tokens
 
     def save_now(self, state: TrainState, ledger: Ledger) -> None:
         """Save; the time for it counts as the next step's."""

@@ -233,7 +233,7 @@ def test_every_kind_of_signal_is_heeded_at_every_place(
     [
         "slangmod.commands.resume:load_checkpoint",
         pytest.param("slangmod.commands.resume:check_fresh", marks=pytest.mark.slow),
-        pytest.param("slangmod.commands.resume:open_recording", marks=pytest.mark.slow),
+        pytest.param("slangmod.commands.scribe:open_recording", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_is_about_to_go_on_stops_at_once(
