@@ -5,34 +5,12 @@ import json
 import pytest
 from safetensors import safe_open
 
-from slangmod.training.checkpoint import list_checkpoints
-from slangmod.training.parts import file_of
+from tests.parallel.spreading import FSDP, MODEL, OPTIMIZER, content, last, spread
 from tests.parallel.yard import Yard, assert_alike, hook, rows
 
 STOPPED = "signal after step"
-MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
-FSDP = ("--parallel.strategy", "fsdp")
 TOLERANCE = {"adamw": 1e-5, "adafactor": 1e-5, "muon": 1e-3}
 """Of losses, relative; muon's iteration runs in bfloat16."""
-
-
-def whole(yard: Yard, config: str, size: int):
-    """A run of spread weights that nothing interrupted, trained once."""
-    name = f"{config}-fsdp"
-    if not (yard.folder / f"{name}.toml").exists():
-        text = f'base = "{config}.toml"\n[parallel]\nstrategy = "fsdp"\n'
-        (yard.folder / f"{name}.toml").write_text(text, "utf-8")
-    return yard.whole(name, size)
-
-
-def last(run):
-    """The newest checkpoint of a run."""
-    return list_checkpoints(run / "checkpoints")[0]
-
-
-def content(path, name=MODEL):
-    """The bytes of a set of tensors, in however many files they are."""
-    return b"".join(file_of(path, name))
 
 
 @pytest.mark.slow
@@ -41,7 +19,7 @@ def content(path, name=MODEL):
 def test_losses_are_those_of_one_process(yard: Yard, config, size) -> None:
     alone = yard.whole(config, 0)
     assert len(rows(alone)) >= 50
-    assert_alike(alone, whole(yard, config, size), TOLERANCE[config])
+    assert_alike(alone, spread(yard, config, size), TOLERANCE[config])
 
 
 VARIANTS = {
@@ -68,12 +46,26 @@ VARIANTS = {
 def test_every_kind_of_model_is_learnt_alike(yard: Yard, kind) -> None:
     name = f"kind-{kind.replace(' ', '-')}"
     yard.add(name, f"{VARIANTS[kind]}\ntrain.max_steps = 12\ncheckpoint.every = 5\n")
-    one, several = yard.whole(name, 0), whole(yard, name, 2)
+    one, several = yard.whole(name, 0), spread(yard, name, 2)
     assert_alike(one, several, 1e-2 if kind == "bfloat16" else 1e-5)
     if kind == "samples":
         left, right = ((run / "samples.jsonl").read_text() for run in (one, several))
         assert left == right
         assert left
+
+
+@pytest.mark.slow
+def test_a_process_may_be_left_without_rows(yard: Yard) -> None:
+    yard.add("few-rows", "model.dim = 6\ntrain.max_steps = 12\ntrain.ema = 0.9\n")
+    assert_alike(yard.whole("few-rows", 0), spread(yard, "few-rows", 4), 1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_begins_with_the_weights_of_another(yard: Yard) -> None:
+    start = yard.whole("adamw", 0)
+    text = f'base = "adamw.toml"\ntrain.init_from = "{start}"\ntrain.max_steps = 6\n'
+    (yard.folder / "from-other.toml").write_text(text, "utf-8")
+    assert_alike(yard.whole("from-other", 0), spread(yard, "from-other", 2), 1e-5)
 
 
 @pytest.mark.slow
@@ -83,12 +75,12 @@ def test_a_run_resumed_anywhere_has_the_same_bits(yard: Yard, config, size) -> N
     for step in (1, 4, 9):
         name = yard.new("spread")
         before = hook(STOPPED, step, rank=size - 1)
-        whole(yard, config, size)
+        spread(yard, config, size)
         begun = yard.train(f"{config}-fsdp", name)
         ended = yard.tries(size, *begun, before=before)
         assert ended.codes == [75] * size, ended.errors
         yard.done(size, "resume", "--name", name)
-        yard.compare(whole(yard, config, size), name, stopped=True)
+        yard.compare(spread(yard, config, size), name, stopped=True)
 
 
 @pytest.mark.slow
@@ -97,7 +89,7 @@ def test_moments_of_whole_matrices_are_resumed_with_the_same_bits(
     yard: Yard, config
 ) -> None:
     name = yard.new("moments")
-    wanted = whole(yard, config, 2)
+    wanted = spread(yard, config, 2)
     begun = yard.train(f"{config}-fsdp", name, "--train.max_steps", "7")
     yard.done(2, *begun)
     yard.done(2, "resume", "--name", name, "--train.max_steps", "50")
@@ -132,7 +124,7 @@ def test_a_run_goes_on_with_any_number_and_either_strategy(yard: Yard, config) -
 
 @pytest.mark.slow
 def test_each_process_writes_only_its_rows(yard: Yard) -> None:
-    path = last(whole(yard, "bits", 4))
+    path = last(spread(yard, "bits", 4))
     index = json.loads((path / "manifest.json").read_text())["tensors"]
     assert len(index) == 3  # with the average
     for name, known in index.items():
@@ -146,7 +138,7 @@ def test_each_process_writes_only_its_rows(yard: Yard) -> None:
 
 @pytest.mark.slow
 def test_one_process_does_all_else_with_a_run_of_four(yard: Yard, capsys) -> None:
-    run = whole(yard, "bits", 4)
+    run = spread(yard, "bits", 4)
     name = yard.new("four")
     yard.done(4, *yard.train("bits-fsdp", name))
     assert yard.alone("verify", "--name", name) == 0

@@ -26,7 +26,7 @@ from slangmod.training.sharded import write_together
 from slangmod.training.shared_saver import SharedSaver
 from slangmod.training.snapshot import take
 from tests.parallel.spread import share_at, tensors_of
-from tests.parallel.threads import together
+from tests.parallel.threads import Table, Threads, together
 from tests.reliability.faulty_disk import Disk, Strike, installed
 from tests.reliability.states import NEW, OLD, all_good, bits, loaded, state_at
 
@@ -90,6 +90,27 @@ def test_a_run_goes_from_two_to_one_to_four_to_two(tmp_path):
     first, last = saved_by(2, tmp_path / "again"), newest_sound(kept)
     for file in first.glob("*.safetensors"):
         assert file.read_bytes() == (last / file.name).read_bytes()
+
+
+def test_no_weights_travel_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    said = []
+
+    def refused(*_):
+        raise AssertionError("a tensor travels")
+
+    def exchanged(table, rank, what, real=Table.exchanged):
+        said.append(what)
+        return real(table, rank, what)
+
+    for name in ("sum", "gather", "scatter"):
+        monkeypatch.setattr(Threads, name, refused)
+    monkeypatch.setattr(Table, "exchanged", exchanged)
+    saved_by(4, tmp_path)
+    assert {type(what) for what in said} == {str}
+    weight = state_at(NEW).model.weight
+    assert not any(
+        str(number.item()) in what for number in weight.flatten() for what in said
+    )
 
 
 def test_only_the_rows_that_are_asked_for_are_read(tmp_path):
