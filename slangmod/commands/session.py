@@ -258,7 +258,7 @@ def build_trainer(
         device=session.device,
         rows=rows,
         team=session.team,
-        hold=session.wrapping.hold,
+        wrapping=session.wrapping,
     )
 
 

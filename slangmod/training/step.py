@@ -46,6 +46,7 @@ def accumulate_gradients(
     rows: int | None = None,
     whole: Sequence[int] | None = None,
     hold: Hold = nullcontext,
+    weight: float = 1.0,
 ) -> tuple[Tensor, list[int]]:
     """Add up the gradient of the mean loss over all target tokens of ``batches``.
 
@@ -54,12 +55,13 @@ def accumulate_gradients(
     the place of each batch; with ``rows`` at a time, of the first of several. What was
     computed at once has one loss, of which each batch gets its tokens' share.
     ``whole``: target tokens of the mini-batches, where ``batches`` are parts of them
-    and other processes have the others; gradients are reduced in the last backward.
+    and other processes have the others; gradients are reduced in the last backward,
+    which divides them by ``weight``.
     -> losses [mini-batches] float64, target tokens of the whole mini-batches.
     """
     tokens = [count_targets(batch.targets) for batch in batches]
     whole = tokens if whole is None else list(whole)
-    share = 1.0 / max(1, sum(whole))
+    share = weight / max(1, sum(whole))
     losses = [torch.zeros((), dtype=torch.float64, device=device) for _ in batches]
     for portion in portions(batches, rows):
         if portion.first:

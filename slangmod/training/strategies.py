@@ -6,12 +6,10 @@ STRATEGIES.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import GradBucket  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from slangmod.data.dataset import Batch
@@ -42,28 +40,18 @@ def ddp(model: nn.Module) -> Wrapping:
     """Each process holds all; gradients are summed in buckets, during backward.
 
     PyTorch's DistributedDataParallel (Li et al., "PyTorch Distributed: Experiences on
-    Accelerating Data Parallel Training", 2020). All begin with the leader's weights.
+    Accelerating Data Parallel Training", 2020). It makes a mean of what is a sum, which
+    the losses' weight undoes: a hook of ours would be Python within its threads. All
+    begin with the leader's weights.
     """
     learner = Learner(model)
     together = DistributedDataParallel(learner, gradient_as_bucket_view=True)
-    together.register_comm_hook(None, summed)
 
     def around(objective: Objective) -> Objective:
         learner.objective = objective
         return together
 
-    return Wrapping(around, together.no_sync)
-
-
-def summed(_: object, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-    """Sum a bucket over all processes, which by default would be the mean.
-
-    Losses are divided by the tokens of the whole step before they are differentiated.
-    """
-    work = dist.all_reduce(bucket.buffer(), async_op=True)
-    future: Any = work.get_future()
-    reduced: torch.futures.Future[Tensor] = future.then(lambda done: done.value()[0])
-    return reduced
+    return Wrapping(around, together.no_sync, float(dist.get_world_size()))
 
 
 def fsdp(model: nn.Module) -> Wrapping:

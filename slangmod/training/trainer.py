@@ -1,7 +1,6 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +23,6 @@ from slangmod.training.limits import Outcome
 from slangmod.training.reasons import WHY
 from slangmod.training.state import TrainState
 from slangmod.training.step import (
-    Hold,
     Objective,
     StepResult,
     accumulate_gradients,
@@ -34,6 +32,7 @@ from slangmod.training.step import (
 )
 from slangmod.training.stopping import AVERAGE, CURRENT, Patience
 from slangmod.training.stopwatch import Stopwatch, stopwatch_for
+from slangmod.training.wrapping import UNWRAPPED, Wrapping
 
 
 def as_it_is(_: TrainState) -> None:
@@ -72,8 +71,8 @@ class Trainer(Borders):
     """computed at a time; None: those of a mini-batch"""
     team: Team = ALONE
     """the processes that train together, each with its part of the rows"""
-    hold: Hold = nullcontext
-    """keeps gradients from being reduced"""
+    wrapping: Wrapping = UNWRAPPED
+    """how their gradients become one"""
     agree: Callable[[TrainState], None] = as_it_is
     """makes what several processes decide by the same for all of them"""
 
@@ -169,7 +168,8 @@ class Trainer(Borders):
             lambda place: self.seed_chance(begin + place),
             self.rows,
             whole,
-            self.hold,
+            self.wrapping.hold,
+            self.wrapping.weight,
         )
         return self.team.sum(losses), tokens
 

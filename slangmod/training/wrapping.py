@@ -20,6 +20,8 @@ class Wrapping:
     around: Callable[[Objective], Objective] = as_it_is
     """of each stage: the objective to train with; that of the stage before is over"""
     hold: Hold = nullcontext
+    weight: float = 1.0
+    """of losses, when they are differentiated: what reducing divides gradients by"""
 
 
 UNWRAPPED: Final = Wrapping()

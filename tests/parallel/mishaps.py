@@ -44,6 +44,20 @@ def kill_at(number: int) -> None:
     before_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
+def kill_later(number: int) -> None:
+    """SIGKILL before so many steps are taken, of whatever runs."""
+    taken, left = Trainer.take_step, number
+
+    def take_step(self: Trainer, *others: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        taken(self, *others)
+
+    Trainer.take_step = take_step
+
+
 def hang_at(number: int) -> None:
     """Nothing more before a step."""
     before_step(number, lambda: time.sleep(600))

@@ -25,7 +25,7 @@ SHARED = ("torch._dynamo", "safetensors.torch", "slangmod.commands.train")
 """What is slow to load, and starts no thread that a fork would lack."""
 
 COMMAND = "tests.parallel.ranks:command"
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds after which processes that have not ended are killed, and the test fails."""
 
 
