@@ -1,26 +1,18 @@
 """What of a model each process holds, where several train it together."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from slangmod.model import build_model
 from slangmod.model.transformer import Transformer
+from slangmod.parallel.shards import shards_of
+from slangmod.parallel.strategy import DDP, FSDP
 from slangmod.parallel.team import Team
 from slangmod.settings.sections import Settings
 from slangmod.training.chance import seed_initialisation
 from slangmod.training.wrapping import Wrapping
-
-SPREAD: Final = "fsdp"
-"""The strategy by which each process has some rows of every weight."""
-
-
-def strategy_of(settings: Settings) -> str:
-    """How processes that train together do so."""
-    strategy = settings.parallel.strategy
-    return "ddp" if strategy == "auto" else strategy
 
 
 def new_model(
@@ -30,13 +22,14 @@ def new_model(
     weights: Mapping[str, Tensor] | None,
     end: int | None,
     team: Team,
+    strategy: str,
 ) -> Transformer:
     """A model with fresh weights, or those given, on ``device``: whole, or some rows.
 
     The same seed draws the same weights, whoever holds them.
     """
     seed_initialisation(settings.seed)
-    if not team.alone and strategy_of(settings) == SPREAD:
+    if strategy == FSDP and not team.alone:
         from slangmod.model.spreading import build_spread
 
         return build_spread(settings, vocab, end, device, team, weights)
@@ -46,8 +39,8 @@ def new_model(
     return model.to(device)
 
 
-def wrapping_of(settings: Settings, model: nn.Module) -> Wrapping:
-    """What ``parallel.strategy`` asks for, of processes that train together."""
+def wrapping_of(model: nn.Module) -> Wrapping:
+    """What sums the gradients of processes that train ``model`` together."""
     from slangmod.training.strategies import STRATEGIES
 
-    return STRATEGIES[strategy_of(settings)](model)
+    return STRATEGIES[DDP if shards_of(model) is None else FSDP](model)

@@ -23,6 +23,7 @@ from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer, carry_over
+from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
@@ -79,12 +80,10 @@ def new_state(
     weights: Mapping[str, Tensor] | None = None,
     end: int | None = None,  # symbol, which a model that keeps documents apart knows
     team: Team = ALONE,
+    strategy: str = DDP,  # fsdp: each process of the team has some rows
 ) -> TrainState:
-    """A model with fresh weights, or those given, on ``device``, and its optimizer.
-
-    Of which each process of ``team`` has some rows, where that is the strategy.
-    """
-    model = new_model(settings, vocab, device, weights, end, team)
+    """A model with fresh weights, or those given, on ``device``, and its optimizer."""
+    model = new_model(settings, vocab, device, weights, end, team, strategy)
     return build_state(settings, model, build_optimizer(settings, model))
 
 
@@ -96,15 +95,18 @@ def open_session(
     *,
     weights: Mapping[str, Tensor] | None = None,
     team: Team = ALONE,
+    strategy: str = DDP,
 ) -> Session:
     """Everything a run needs before its first step, on ``device``.
 
     Or before the step after those that ``counters`` have counted. ``weights`` to start
-    from, by name; None draws them. Of several processes each has its part of all rows.
+    from, by name; None draws them. Of several processes each has its part of all rows,
+    and of the model all or some, by ``strategy``.
     """
     legs = plan_legs(settings, encodings, team)
     manifest = encodings.manifest
-    state = new_state(settings, manifest.vocab, device, weights, manifest.end, team)
+    vocab, end = manifest.vocab, manifest.end
+    state = new_state(settings, vocab, device, weights, end, team, strategy)
     state.counters = counters or state.counters
     if not 1 <= state.counters.stage <= len(legs):
         raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
@@ -115,7 +117,7 @@ def open_session(
     # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
     test = test.part_of(team.rank, team.size)
-    wrapping = UNWRAPPED if team.alone else wrapping_of(settings, state.model)
+    wrapping = UNWRAPPED if team.alone else wrapping_of(state.model)
     session = session_of(settings, legs, device, state, test, team, wrapping)
     refuse_odd_counts(session.state.counters, session.train)
     if not team.alone:
