@@ -14,7 +14,7 @@ TOLERANCE = {"adamw": 1e-5, "adafactor": 1e-5, "muon": 1e-3}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("config", TOLERANCE)
 def test_losses_are_those_of_one_process(yard: Yard, config, size) -> None:
     alone = yard.whole(config, 0)
@@ -52,6 +52,21 @@ def test_every_kind_of_model_is_learnt_alike(yard: Yard, kind) -> None:
         left, right = ((run / "samples.jsonl").read_text() for run in (one, several))
         assert left == right
         assert left
+
+
+@pytest.mark.slow
+def test_auto_takes_fsdp_where_memory_is_short_and_a_run_keeps_it(yard: Yard) -> None:
+    name = yard.new("auto")
+    short = "import slangmod.commands.{0} as m; m.free_bytes = lambda _: 1 << {1}\n"
+    tight = short.format("strategy", 18) + short.format("needs", 18)
+    words = yard.train("bits", name, "--train.max_steps", "8")
+    yard.done(2, *words, before=tight)
+    log = (yard.run(name) / "train.log").read_text("utf-8")
+    assert 'parallel.strategy = "auto" is fsdp: with ddp each device would hold' in log
+    yard.done(2, "resume", "--name", name, "--train.max_steps", "14")
+    wanted = spread(yard, "bits", 2)
+    assert content(last(yard.run(name))) == content(last(wanted))
+    assert len(list(last(yard.run(name)).glob("model-*"))) == 2
 
 
 @pytest.mark.slow

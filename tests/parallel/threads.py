@@ -40,6 +40,10 @@ class Threads(Team):
 
     table: Table = field(default_factory=lambda: Table(1))
 
+    @property
+    def alone(self) -> bool:
+        return False
+
     def sum(self, tensor: Tensor) -> Tensor:
         each = self.table.exchanged(self.rank, tensor.clone())
         total = each[0].clone()
