@@ -9,6 +9,7 @@ from slangmod.commands.fitting import SHARE
 from slangmod.commands.needs import needs_of, share_of
 from slangmod.commands.plan_page import line, wrapped
 from slangmod.commands.planning import Plan
+from slangmod.commands.strategy import only_ddp
 from slangmod.commands.trial import Trials
 from slangmod.errors import UserError
 from slangmod.parallel.launch import launch_of
@@ -132,7 +133,7 @@ def foresee(plan: Plan, wish: Wish, *, calibrate: bool) -> Devices:
         needs,
         {one: held_by(one, needs, wish.devices, step_freq) for one in STRATEGIES},
         {one: moved_by(one, total, wish.devices, step_freq) for one in STRATEGIES},
-        choose(needs, wish.devices, available, step_freq),
+        only_ddp(settings) or choose(needs, wish.devices, available, step_freq),
         available,
         speed * GB,
         share.train.batch_size,

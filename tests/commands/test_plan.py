@@ -183,6 +183,8 @@ def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
     assert "fsdp: with ddp each device would hold" in page
     assert "at 1 GB/s (assumed), a step" in page
     assert max(map(len, page.splitlines())) <= 100
+    lbfgs = page_of(capsys, toml, *words, "--train.optimizer", "bfgs")
+    assert "ddp: bfgs needs whole weights" in lbfgs
 
 
 def test_torchrun_says_how_many_devices_there_are():
