@@ -13,7 +13,7 @@ from typing import Any
 from slangmod import __version__
 from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted, spaced, unwatched
-from slangmod.commands.raw_parts import Found, Source, clean_part, parts_of
+from slangmod.commands.raw_parts import Found, Source, clean_part, parts_of, size_of
 from slangmod.errors import DataError
 from slangmod.files import (
     folder_aside,
@@ -64,6 +64,7 @@ def clean(settings: Settings, crew: Crew = ALONE) -> None:
     refuse_foreign(folder)
     patience = seconds_of(settings.parallel.timeout)
     with together(folder, crew, patience) as team:
+        team.agree(lambda: [[file.name, size_of(file)] for file in files])
         settings = settings if team.leads else unwatched(settings)
         work = Work(settings, source, crew, team)
         inputs = {"settings": _what_matters(settings), "raw": work.fingerprints()}

@@ -9,8 +9,9 @@ from typing import Final
 
 from slangmod.files import MARKER
 from slangmod.parallel.crew import Crew
-from slangmod.parallel.meeting import Meeting, remove
+from slangmod.parallel.meeting import Meeting
 from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.signs import remove
 
 SECONDS_UNTIL_LEFT: Final = 3600.0
 """Since the last sign of life in a meeting's folder, after which nobody is there."""

@@ -90,6 +90,21 @@ def test_the_first_process_speaks_for_all(tmp_path):
     assert all_of(tmp_path / "x", works) == [[0, None]] * 3
 
 
+def test_all_wait_until_they_see_the_same(tmp_path):
+    late = threading.Timer(0.3, lambda: (tmp_path / "file").touch())
+    late.start()
+    works: list[Work] = [
+        lambda t: t.agree(lambda: [True]),
+        lambda t: t.agree(lambda: [(tmp_path / "file").exists()]),
+    ]
+    assert all_of(tmp_path / "x", works) == [None, None]
+    assert (tmp_path / "file").exists()
+    works[1] = lambda t: t.agree(lambda: [False])
+    found = all_of(tmp_path / "x", works)
+    assert "rank 1 of 2" in str(found[1])
+    assert "does not find the files that the first process finds" in str(found[1])
+
+
 def test_a_process_that_does_not_come_is_named(tmp_path):
     with (
         pytest.raises(RunError, match=r"rank 1 of 2 has not come for 0\.2 s"),
