@@ -1,14 +1,19 @@
-"""Writes docs/settings.rst from the lines of the code: ``python docs/generate.py``."""
+"""Writes what the manual computes: settings.rst, and the table of scaling.rst.
+
+python docs/generate.py
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from slangmod.files import write_text
+from slangmod.parallel.strategy import Needs, choose, held_by
 from slangmod.settings.catalog import Key, arrays, catalog, tables
 from slangmod.settings.literals import literal
-from slangmod.settings.sections import Section, Stage
+from slangmod.settings.sections import Model, Section, Stage
 from slangmod.settings.shapes import Known
 from slangmod.settings.stages import MAY_CHANGE
+from slangmod.settings.tensors import count_parameters, weights_by_place
 
 TARGET = Path(__file__).with_name("settings.rst")
 
@@ -113,5 +118,49 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
 
 
+SCALING = Path(__file__).with_name("scaling-table.inc")
+VOCAB = 32_768
+MODELS = (  # dim, layers, heads
+    (768, 12, 12),
+    (1024, 24, 16),
+    (2048, 24, 16),
+    (2560, 32, 32),
+    (4096, 32, 32),
+    (5120, 40, 40),
+    (8192, 64, 64),
+)
+DEVICES = (1, 2, 8, 16, 64)
+DEVICE_BYTES = 80 * 10**9
+FOR_ACTIVATIONS = DEVICE_BYTES // 4
+
+
+def scaling_table() -> str:
+    """What each device of 80 GB holds, by model and number of devices."""
+    lines = [".. Written by ``python docs/generate.py``.\n\n"]
+    lines.append(".. list-table::\n   :header-rows: 1\n\n")
+    heads = [f"{n} device{'s' * (n > 1)}" for n in DEVICES]
+    lines.append(row("parameters", "dim x layers", *heads))
+    for dim, layers, n_heads in MODELS:
+        model = Model(dim=dim, n_layers=layers, n_heads=n_heads)
+        count = count_parameters(model, VOCAB)
+        held = [on_each(model, number) for number in DEVICES]
+        lines.append(row(f"{count / 1e9:.2f} billion", f"{dim} x {layers}", *held))
+    return "".join(lines)
+
+
+def on_each(model: Model, devices: int) -> str:
+    """Strategy and bytes of weights, gradients and AdamW's moments, if they fit."""
+    block, outside = weights_by_place(model, VOCAB)
+    weights = 4 * count_parameters(model, VOCAB)
+    needs = Needs(weights, weights, 2 * weights, FOR_ACTIVATIONS, block, outside)
+    strategy = choose(needs, devices, DEVICE_BYTES).strategy
+    held = held_by(strategy, needs, devices)
+    if held.total > DEVICE_BYTES:
+        return "too large"
+    size = f"{(held.total - FOR_ACTIVATIONS) / 10**9:.1f} GB"
+    return f"{strategy}, {size}" if devices > 1 else size
+
+
 if __name__ == "__main__":
     write_text(TARGET, settings_page())
+    write_text(SCALING, scaling_table())

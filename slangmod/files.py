@@ -97,6 +97,18 @@ def folder_aside(path: Path) -> Iterator[Path]:
     have died left behind of the same folder is removed.
     """
     refuse_link(path)
+    with folder_for_a_while(path) as aside:
+        yield aside
+        sync_tree(aside)
+        replace_folder(aside, path)
+
+
+@contextmanager
+def folder_for_a_while(path: Path) -> Iterator[Path]:
+    """An empty folder beside ``path``, for what is to become it; gone after the block.
+
+    What processes that have died left behind of the same kind is removed.
+    """
     first = not path.parent.exists()
     make_folder(path.parent)
     _sweep_dead(path)
@@ -105,14 +117,13 @@ def folder_aside(path: Path) -> Iterator[Path]:
     try:
         with _held(aside):
             yield aside
-            sync_tree(aside)
-            replace_folder(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         if first:
             with suppress(OSError):  # others may have used it meanwhile
                 path.parent.rmdir()
         raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -136,6 +147,11 @@ def _sweep_dead(path: Path) -> None:
         with suppress(OSError), _held(leftover) as dead:
             if dead:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def move(path: Path, new: Path) -> None:
+    """Give a file in a folder that is aside its name in another one."""
+    path.rename(new)
 
 
 def sync_tree(folder: Path) -> None:

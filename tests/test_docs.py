@@ -30,6 +30,14 @@ def test_the_page_of_settings_is_fresh(monkeypatch):
     assert TARGET.read_text("utf-8") == settings_page(), "run python docs/generate.py"
 
 
+def test_the_table_of_models_and_devices_is_fresh(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    sys.modules.pop("generate", None)
+    from generate import SCALING, scaling_table
+
+    assert SCALING.read_text("utf-8") == scaling_table(), "run python docs/generate.py"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_action_that_is_mentioned_exists(name):
     text = (ROOT / name).read_text("utf-8")

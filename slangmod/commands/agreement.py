@@ -22,7 +22,7 @@ class Agreement:
     """Makes all processes stop, save and end at the same step.
 
     ``requested`` notes that this process is alive, and says whether it is to stop;
-    ``due_again`` is whether the leader should try a checkpoint once more.
+    ``due_again`` is whether the leader should try a checkpoint once more; all ask it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Agreement:
     def agree(self, state: TrainState) -> None:
         """At the border of a step: the leader's time, and anybody's signal, count."""
         seconds = state.counters.seconds if self._team.leads else 0.0
-        again = self._team.leads and self._due_again()
+        again = self._due_again() and self._team.leads
         numbers = self._exchange(seconds, again)
         state.counters.seconds = numbers[SECONDS]
         self._again = numbers[AGAIN] > 0

@@ -7,7 +7,9 @@ from slangmod.commands.session import Session
 from slangmod.training.evaluate import Score
 from slangmod.training.events import Callback, Event
 from slangmod.training.limits import Outcome
+from slangmod.training.saver import Saver
 from slangmod.training.state import Counters, TrainState
+from slangmod.training.stopping import Patience
 
 
 class Bystander:
@@ -16,7 +18,7 @@ class Bystander:
     in_debt = False
 
     @property
-    def saver(self) -> Self:
+    def saver(self) -> "Saver | Bystander":
         """It saves nothing."""
         return self
 
@@ -64,7 +66,7 @@ class Bystander:
     def save_end(self) -> None:
         """The leader sees to it."""
 
-    def keep_model(self) -> None:
+    def keep_model(self, patience: Patience) -> None:
         """The leader keeps it."""
 
     def sum_up(self, outcome: Outcome, score: Score) -> None:

@@ -22,6 +22,7 @@ class Choices:
     deterministic: bool
     rows: Annotated[int, Field(ge=1)] | None = None  # at a time; None: a mini-batch's
     onednn: bool = False  # whether products in float32 are left to oneDNN
+    strategy: str | None = None  # of several processes; None: there was only one
 
 
 def promise(
@@ -44,11 +45,19 @@ def about_run(
 ) -> dict[str, Any]:
     """What a checkpoint remembers beside the state: inputs, settings and choices."""
     return {
-        "choices": asdict(choices),
+        "choices": plain(choices),
         "tokenizer_sha256": encodings.manifest.tokenizer_sha256,
         "data_sha256": encodings.fingerprint(),
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def plain(choices: Choices) -> dict[str, Any]:
+    """Ready for JSON; of one process as before there were several."""
+    table = asdict(choices)
+    if choices.strategy is None:
+        del table["strategy"]
+    return table
 
 
 def choices_of(about: Mapping[str, Any]) -> Choices:

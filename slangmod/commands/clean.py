@@ -1,25 +1,38 @@
 """``clean``: raw documents -> corpus."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from slangmod import __version__
 from slangmod.commands.call import Call
-from slangmod.commands.counting import amount, counted, spaced
+from slangmod.commands.counting import amount, counted, spaced, unwatched
+from slangmod.commands.raw_parts import Found, Source, clean_part, parts_of, size_of
 from slangmod.errors import DataError
 from slangmod.files import (
     folder_aside,
     mark,
+    move,
     read_mark,
     refuse_foreign,
+    remove_folder,
     sha256_of,
     unsound,
 )
+from slangmod.parallel.crew import ALONE, Crew, crew_of, usable
+from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.together import together
+from slangmod.parallel.workers import results_of
+from slangmod.settings.derived import seconds_of
+from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder
 from slangmod.settings.sections import Settings
-from slangmod.text.cleaning import build_cleaner, build_cutter
 from slangmod.text.documents import (
     SPLITS,
     RawFile,
@@ -27,110 +40,172 @@ from slangmod.text.documents import (
     fingerprints,
     split_of_file,
 )
-from slangmod.text.readers import Oddities, read_documents
-from slangmod.text.splitting import Document, Plan, plan_around
+from slangmod.text.splitting import Plan, plan_around
 
 logger = logging.getLogger(__name__)
-
-MOST_FAULTS = 20
-"""Files that could not be read to their end of which it is said why."""
 
 
 def run(call: Call) -> None:
     """Make the corpus that the settings ask for."""
-    clean(call.settings)
+    clean(call.settings, crew_of(os.environ))
 
 
-def clean(settings: Settings) -> None:
+def clean(settings: Settings, crew: Crew = ALONE) -> None:
     """Read raw documents, clean them, deal them out to splits, write the corpus.
 
     Does nothing if the corpus was made from the same files with the same settings.
     Raises DataError, and leaves everything as it was, if anything cannot be read or if
-    there are files in the corpus folder that slangmod has not made.
+    there are files in the corpus folder that slangmod has not made. Files are shared
+    among ``crew`` and the cores of each machine; the corpus is the same for any number.
     """
     folder = corpus_folder(settings)
     files = find_files(settings.files.raw, settings.files.suffix, settings.workdir)
     source = Source(settings, files)
     refuse_foreign(folder)
-    skips = settings.files.on_bad_file == "skip"
-    raw = fingerprints(files, unreadable=skips)
-    inputs = {"settings": _what_matters(settings), "raw": raw}
-    if folder.exists():
-        _refuse_changed(folder)
-        same = (read_mark(folder) or {}).get("inputs") == inputs
-        if same and not unsound(folder):
-            logger.info("clean: %s is up to date, nothing to do", folder)
+    patience = seconds_of(settings.parallel.timeout)
+    with together(folder, crew, patience) as team:
+        team.agree(lambda: [[file.name, size_of(file)] for file in files])
+        settings = settings if team.leads else unwatched(settings)
+        work = Work(settings, source, crew, team)
+        inputs = {"settings": _what_matters(settings), "raw": work.fingerprints()}
+        if team.tell(lambda: _is_fresh(folder, inputs)):
             return
-    _warn_of_unnamed(files)
-    with folder_aside(folder) as aside:
-        told = _fill(aside, source)
-        digests = {path.name: sha256_of(path) for path in sorted(aside.iterdir())}
-        mark(aside, {"made_by": "clean", "inputs": inputs, "files": digests})
-    for line in (*source.in_words(), *told):
-        logger.info("clean: %s", line)
-    for line in source.faults_in_words():
-        logger.warning("clean: %s", line)
+        if team.leads:
+            _warn_of_unnamed(files)
+        key = section_hash({"version": __version__, **inputs})
+        with team.place(key, folder) as place:
+            dealt = work.make(place, key)
+            team.tell(lambda: _put_together(place, folder, dealt, team, inputs))
+        if team.leads:
+            dealt.say(settings, len(files))
 
 
-@dataclass
-class Source:
-    """Cleaned documents out of raw files, and the count of what was dropped."""
+@dataclass(frozen=True)
+class Dealt:
+    """Documents of all parts, and by which plan they went to their splits."""
+
+    plan: Plan
+    key: str
+    """by which the team knows the parts"""
+    parts: Sequence[Found]
+
+    @property
+    def whole(self) -> Found:
+        """What all parts have in sum."""
+        return Found.sum(self.parts)
+
+    def say(self, settings: Settings, files: int) -> None:
+        """Log what was kept, what was put up with, and what was not."""
+        whole, least = self.whole, settings.files.min_doc_len
+        each = ", ".join(f"{s} {spaced(n)}" for s, n in whole.documents.items())
+        kept = amount(sum(whole.documents.values()), "document")
+        count = (
+            f"{kept} kept ({amount(sum(whole.characters.values()), 'character')}), "
+            f"{spaced(whole.dropped)} dropped (shorter than "
+            f"{amount(least, 'character')}); {each}"
+        )
+        for line in (*whole.in_words(), count, *filter(None, [self.plan.in_words()])):
+            logger.info("clean: %s", line)
+        for line in whole.faults_in_words(files):
+            logger.warning("clean: %s", line)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The parts of a corpus, made by a team."""
 
     settings: Settings
-    files: tuple[RawFile, ...]
-    oddities: Oddities = field(default_factory=Oddities)
-    dropped: int = 0
-    faults: list[str] = field(default_factory=list)
-    """why a file was not read to its end, where that is put up with"""
+    source: Source
+    crew: Crew
+    team: Sharing
 
-    def __post_init__(self) -> None:
-        """Build what cleans and cuts, so that bad settings are found at once."""
-        self.clean = build_cleaner(self.settings)
-        self.cut = build_cutter(self.settings)
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of each raw file, by name."""
+        parts = parts_of(self.source.files)
+        skips = self.settings.files.on_bad_file == "skip"
+        hashed = partial(fingerprints, unreadable=skips)
 
-    def documents(self) -> Iterator[Document]:
-        """All documents that are long enough, each with the split of its file."""
-        self.oddities, self.dropped = Oddities(), 0
-        self.faults.clear()
-        least = self.settings.files.min_doc_len
-        for file in self.files:
-            named = split_of_file(file.name)
-            for text in self._read(file):
-                for document in self.cut(self.clean(text)):
-                    if len(document) < least:
-                        self.dropped += 1
-                    else:
-                        yield named, document
+        def work(numbers: list[int]) -> Iterator[dict[str, str]]:
+            return results_of(self.processes(), hashed, [(parts[n],) for n in numbers])
 
-    def _read(self, file: RawFile) -> Iterator[str]:
-        """The documents of one file; of a broken one, if allowed, those before."""
+        shared = self.team.share("", len(parts), work)
+        return {name: digest for part in shared for name, digest in part.items()}
+
+    def processes(self) -> int:
+        """Of this machine, for this member of the crew."""
+        return self.settings.threads or self.crew.cores or usable()
+
+    def make(self, place: Path, key: str) -> "Dealt":
+        """Clean all parts into ``place``, dealt out so that no split stays empty.
+
+        Raises DataError if nothing is left.
+        """
+        dealt = Dealt(Plan(), f"{key}-dealt", self.parts(place, f"{key}-dealt", Plan()))
+        if not sum(dealt.whole.documents.values()):
+            raise self.nothing_left(dealt.whole)
+        if all(dealt.whole.characters[split] for split in SPLITS):
+            return dealt
+        told = self.team.tell(lambda: self.plan_anew(place))
+        plan = Plan(**{**told, "cuts": tuple(map(tuple, told["cuts"]))})
+        key = f"{key}-cut"
+        return Dealt(plan, key, self.parts(place, key, plan, dealt.parts))
+
+    def plan_anew(self, place: Path) -> dict[str, Any]:
+        """The plan by which no split stays empty; what was dealt by another goes."""
+        plan = plan_around(self.source.counted)
+        for folder in place.iterdir():
+            remove_folder(folder)
+        return asdict(plan)
+
+    def parts(
+        self, place: Path, key: str, plan: Plan, before: Sequence[Found] = ()
+    ) -> list[Found]:
+        """All parts by ``plan``; if it has cuts, ``before`` tells what is in each."""
+        parts = parts_of(self.source.files)
+        one_by_one = len(parts) == 1 or self.processes() == 1
+        settings = self.settings if one_by_one else unwatched(self.settings)
+        begins = [0, *accumulate(plan.before_cuts(one.asked_for()) for one in before)]
+
+        def work(numbers: list[int]) -> Iterator[dict[str, Any]]:
+            each = [
+                (
+                    settings,
+                    parts[number],
+                    place / f"{number:05d}-{uuid.uuid4().hex}",
+                    plan,
+                    begins[number] if before else 0,
+                )
+                for number in numbers
+            ]
+            made = results_of(self.processes(), clean_part, each)
+            if one_by_one:
+                return made
+            return counted(made, self.settings, "clean", len(each), "parts")
+
+        return [Found(**one) for one in self.team.share(key, len(parts), work)]
+
+    def nothing_left(self, whole: Found) -> DataError:
+        """What to raise where no document is left."""
         files = self.settings.files
-        try:
-            yield from read_documents(
-                file, files.column, self.oddities, files.max_doc_bytes
-            )
-        except DataError as error:
-            if files.on_bad_file == "stop":
-                raise
-            self.faults.append(str(error))
+        faults = f"; {whole.faults[0]}" if whole.faults else ""
+        return DataError(
+            f'files.raw = "{files.raw}": no document is left; {whole.dropped} were '
+            f"shorter than files.min_doc_len = {files.min_doc_len}{faults}"
+        )
 
-    def faults_in_words(self) -> Iterator[str]:
-        """Which files were not read to their end, the first of many, and how many."""
-        if not self.faults:
-            return
-        yield from (f"left out: {fault}" for fault in self.faults[:MOST_FAULTS])
-        left = amount(len(self.faults), "file")
-        yield f"{left} of {len(self.files)} not read to the end (files.on_bad_file)"
 
-    def in_words(self) -> Iterator[str]:
-        """What was put up with, if anything."""
-        if self.oddities.nulls:
-            yield f"{amount(self.oddities.nulls, 'document')} null, and skipped"
-        if self.oddities.surrogates:
-            yield (
-                f"in {amount(self.oddities.surrogates, 'document')}, surrogates that "
-                "belong to no character became U+FFFD"
-            )
+def _is_fresh(folder: Path, inputs: dict[str, Any]) -> bool:
+    """Whether the corpus is there, was made from ``inputs`` and is as it was written.
+
+    Raises DataError where somebody has changed it.
+    """
+    if not folder.exists():
+        return False
+    _refuse_changed(folder)
+    if (read_mark(folder) or {}).get("inputs") != inputs or unsound(folder):
+        return False
+    logger.info("clean: %s is up to date, nothing to do", folder)
+    return True
 
 
 def _refuse_changed(folder: Path) -> None:
@@ -143,37 +218,35 @@ def _refuse_changed(folder: Path) -> None:
             )
 
 
-def _fill(folder: Path, source: Source) -> list[str]:
-    """Write all documents into ``folder``; what there is to say of them."""
-    from slangmod.text.corpus import write_corpus
+def _put_together(
+    place: Path, folder: Path, dealt: Dealt, team: Sharing, inputs: dict[str, Any]
+) -> None:
+    """Make ``folder`` the corpus, of the parts in ``place``.
 
-    def read() -> Iterator[Document]:
-        return counted(source.documents(), source.settings, "clean")
+    Files of a split are numbered through. Of test and validation, which are small,
+    those of all parts become one.
+    """
+    from slangmod.text.corpus import join_files
 
-    plan = Plan()
-    written = write_corpus(folder, plan.deal(read()))
-    kept = sum(split.documents for split in written.values())
-    if not kept:
-        faults = f"; {source.faults[0]}" if source.faults else ""
-        raise DataError(
-            f'files.raw = "{source.settings.files.raw}": no document is left; '
-            f"{source.dropped} were shorter than files.min_doc_len = "
-            f"{source.settings.files.min_doc_len}{faults}"
-        )
-    if not all(written[split].characters for split in SPLITS):
-        plan = plan_around(read)
-        for path in folder.iterdir():
-            path.unlink()
-        written = write_corpus(folder, plan.deal(read()))
-    least = source.settings.files.min_doc_len
-    each = ", ".join(f"{s} {spaced(w.documents)}" for s, w in written.items())
-    characters = sum(split.characters for split in written.values())
-    count = (
-        f"{amount(kept, 'document')} kept ({amount(characters, 'character')}), "
-        f"{spaced(source.dropped)} dropped (shorter than {amount(least, 'character')})"
-        f"; {each}"
-    )
-    return [count, *filter(None, [plan.in_words()])]
+    team.forget(dealt.key)
+    written = [file for part in dealt.parts for file in part.files]
+    with folder_aside(folder) as aside:
+        digests: dict[str, str] = {}
+        for split in SPLITS:
+            files = [
+                (place / name, digest) for s, name, digest in written if s == split
+            ]
+            if split != "train" and len(files) > 1:
+                join_files(aside, split, [path for path, _ in files])
+                made = sorted(aside.glob(f"{split}-*"))
+                digests |= {path.name: sha256_of(path) for path in made}
+                continue
+            for number, (path, digest) in enumerate(files):
+                name = f"{split}-{number:05d}.parquet"
+                move(path, aside / name)
+                digests[name] = digest
+        files_of = dict(sorted(digests.items()))
+        mark(aside, {"made_by": "clean", "inputs": inputs, "files": files_of})
 
 
 def _what_matters(settings: Settings) -> dict[str, Any]:

@@ -108,8 +108,15 @@ FORMAT = Flag(
 TOP = Flag("--top", VALUE, "only so many of the best; default: all", "N")
 CONTINUE = Flag("--continue", SWITCH, "resume the run of that name if it exists")
 OVERWRITE = Flag("--overwrite", SWITCH, "move an old run of that name aside first")
+JOIN = Flag("--join", SWITCH, "help with a sweep that another process has begun")
 STEPS = Flag("--steps", VALUE, "how many steps to look at; default 3", "N")
 FULL = Flag("--full", SWITCH, "compiled steps and the shape of GPT-2, too; minutes")
+PLANNING = (
+    Flag("--no-calibration", SWITCH, "try no steps; times stay unknown"),
+    Flag("--devices", VALUE, "plan for so many; default: as torchrun says", "N"),
+    Flag("--device-memory", VALUE, "of each; default: what is free here", "GB"),
+    Flag("--bandwidth", VALUE, "between them, a second; default: assumed", "GB"),
+)
 JSON = Flag("--json", SWITCH, "print JSON")
 ALLOW = Flag(
     "--allow-change",

@@ -81,7 +81,7 @@ class Conductor:
             with scribe.saver:
                 outcome = self.train()
             score = self.validate(outcome)
-            scribe.keep_model()
+            scribe.keep_model(outcome.patience)
             scribe.sum_up(outcome, score)
         except StoppedError as stop:
             scribe.sum_up_failure(STOPPED, str(stop))

@@ -83,6 +83,11 @@ def refuse_unshareable(settings: Settings, size: int, strategies: set[str]) -> N
     strategy = settings.parallel.strategy
     if strategy not in strategies:
         problems.append(f'parallel.strategy = "{strategy}": {one_of(strategies)}')
+    if size > 1 and strategy == "fsdp" and settings.train.largest_batch:
+        problems.append(
+            "train.largest_batch: is reckoned for a model that each device has whole; "
+            'with parallel.strategy = "fsdp" set train.batch_size and train.step_freq'
+        )
     if problems:
         raise SettingsError(*dict.fromkeys(problems))
 

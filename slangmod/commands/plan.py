@@ -1,12 +1,16 @@
 """``slangmod plan``: before a single step, what will happen."""
 
 import json
+import os
 
 # Training imports these, too; a plan weighs a process that has them.
 from slangmod.commands import train  # noqa: F401
 from slangmod.commands.call import Call
 from slangmod.commands.choosing import say
 from slangmod.commands.drawing import colourful, drawing_size
+from slangmod.commands.needs import share_of
+from slangmod.commands.plan_devices import foresee, lines, wish_of
+from slangmod.commands.plan_devices import numbers as of_devices
 from slangmod.commands.plan_page import page
 from slangmod.commands.planning import (
     Plan,
@@ -15,6 +19,8 @@ from slangmod.commands.planning import (
     times_of,
     warnings_of,
 )
+from slangmod.parallel.crew import crew_of
+from slangmod.settings.stages import stages_of
 
 MOST_LINES = 18
 """Lines of the drawing; the rest of the page wants to be seen, too."""
@@ -22,12 +28,24 @@ MOST_LINES = 18
 
 def run(call: Call) -> None:
     """Print the plan of a training, as a page or as JSON."""
-    plan = make_plan(call.settings, calibrate=not call.flags.get("no-calibration"))
+    wish, crew = wish_of(call.flags, os.environ), crew_of(os.environ)
+    if not crew.leads:
+        return
+    if wish is not None:
+        for stage in stages_of(call.settings):
+            share_of(stage.settings, wish.devices)
+    calibrate = not call.flags.get("no-calibration")
+    plan = make_plan(call.settings, calibrate=calibrate)
+    devices = None if wish is None else foresee(plan, wish, calibrate=calibrate)
     if call.flags.get("json"):
-        say(json.dumps(numbers(plan), indent=2) + "\n")
-    else:
-        columns, lines = drawing_size(0)
-        say(page(plan, (min(columns, 100), min(lines, MOST_LINES)), colourful()))
+        more = {} if devices is None else {"devices": of_devices(devices)}
+        say(json.dumps(numbers(plan) | more, indent=2) + "\n")
+        return
+    columns, rows = drawing_size(0)
+    width = min(columns, 100)
+    say(page(plan, (width, min(rows, MOST_LINES)), colourful()))
+    if devices is not None:
+        say("\n" + "\n".join(lines(devices, width)) + "\n")
 
 
 def numbers(plan: Plan) -> dict[str, object]:

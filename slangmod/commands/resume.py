@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slangmod.commands.call import Call
@@ -32,10 +32,12 @@ from slangmod.commands.session import (
 )
 from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import step_again
+from slangmod.commands.strategy import agreed_strategy
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
 from slangmod.files import sweep_asides, write_text
+from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
@@ -127,8 +129,13 @@ def carry_on(
         reproducible(choices.deterministic, choices.threads),
         Watchdog(folder, settings.guard, rank=team.rank) as watchdog,
     ):
+        vocab = known.encodings.manifest.vocab
+        strategy = agreed_strategy(settings, vocab, device, team, choices.strategy)
+        choices = replace(choices, strategy=strategy or choices.strategy)
         session = open_session(
-            settings, known.encodings, device, read_counters(checkpoint), team=team
+            *(settings, known.encodings, device, read_counters(checkpoint)),
+            team=team,
+            strategy=strategy or DDP,
         )
         load_checkpoint(checkpoint, session.state)
         if is_done(session, signals, folder):

@@ -23,8 +23,12 @@ CHANCE_OF_SAMPLES = 5
 """Tells the seeds of samples from those that are stirred for other purposes."""
 
 
-def samplers(session: Session, file: SamplesFile) -> tuple[Callback, ...]:
-    """The writer of samples, where they are wanted."""
+def samplers(session: Session, file: SamplesFile | None) -> tuple[Callback, ...]:
+    """The writer of samples, where they are wanted.
+
+    With no ``file`` they are computed all the same, for others, who have other rows of
+    the model, and write them.
+    """
     every = session.settings.samples.every
     return () if every is None else (Sampler(session, file, every),)
 
@@ -36,7 +40,7 @@ class Sampler:
     function of the mini-batches done, so that a resumed run writes the same.
     """
 
-    def __init__(self, session: Session, file: SamplesFile, every: int) -> None:
+    def __init__(self, session: Session, file: SamplesFile | None, every: int) -> None:
         settings = session.settings
         self._state, self._seed = session.state, settings.seed
         self._file, self._every = file, every
@@ -60,9 +64,13 @@ class Sampler:
             for number, prompt in enumerate(self._prompts):
                 self._write(model, number, prompt)
         except RuntimeError as error:  # of memory, say: no reason to stop training
+            if model.shards is not None:  # others would wait for this process
+                raise
             LOG.warning("no sample this time: %s", error)
         finally:
             model.train(was_training)
+            if model.shards is not None:
+                model.shards.gather_again()
 
     def _write(self, model: Transformer, number: int, prompt: str) -> None:
         counters = self._state.counters
@@ -70,6 +78,8 @@ class Sampler:
         generate = seeded_generator(self._chat, seed, model, self._codec.end)
         ids = list(generate(self._codec.encode(prompt)))
         text = self._codec.decode(ids)
+        if self._file is None:
+            return
         self._file.add(Sample(counters.step, counters.tokens, prompt, text))
         shown = printable(f"{prompt}{text}")
         LOG.info("sample at step %d: %s", counters.step, shown)

@@ -17,6 +17,7 @@ from slangmod.complaints import Complaints
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
 from slangmod.files import make_folder, write_bytes
+from slangmod.parallel.shards import shards_of
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
@@ -24,6 +25,7 @@ from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import checkpoint_path
 from slangmod.training.disk import trouble
 from slangmod.training.saver import Saver
+from slangmod.training.shared_saver import SharedSaver
 
 LOG = logging.getLogger(__name__)
 
@@ -41,24 +43,33 @@ def build_saver(
     session: Session,
     encodings: Encodings,
     choices: Choices,
-    recording: Recording,
+    recording: Recording | None,
 ) -> Saver:
-    """What ``[checkpoint]`` asks for; the checkpoint that ``session`` is from stays."""
+    """What ``[checkpoint]`` asks for; the checkpoint that ``session`` is from stays.
+
+    Without a ``recording`` it is that of a process that has a part in another's.
+    """
     settings = session.settings
     about = about_run(settings, encodings, choices)
     step = session.state.counters.step
     resumed = checkpoint_path(folder.checkpoints, step).exists()
-    return Saver(
+    kind = Saver if shards_of(session.state.model) is None else SharedSaver
+    return kind(
         folder.checkpoints,
         {**about, "settings_sha256": learnt_from(settings)},
         keep=settings.checkpoint.keep,
-        sync=Ground(folder, recording),
+        sync=nothing_recorded if recording is None else Ground(folder, recording),
         background=settings.checkpoint.background,
         stop=settings.checkpoint.on_error == "stop",
         spared=step if resumed else None,
         needed=lambda state: refuge_steps(state, settings),
-        complaints=recording.complaints,
+        complaints=None if recording is None else recording.complaints,
+        team=session.team,
     )
+
+
+def nothing_recorded() -> None:
+    """Whoever records nothing has nothing to make durable."""
 
 
 def learnt_from(settings: Settings) -> str:

@@ -11,6 +11,7 @@ from slangmod.commands.bad_steps import BadSteps
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.choices import Choices
 from slangmod.commands.costs import cost_of, open_speed, tell_cost
+from slangmod.commands.hand import Hand, announced
 from slangmod.commands.measuring import MemoryWatch
 from slangmod.commands.recording import (
     Recording,
@@ -28,6 +29,7 @@ from slangmod.commands.stepping import chosen
 from slangmod.data.shards import Encodings
 from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
+from slangmod.parallel.shards import shards_of
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
 from slangmod.runs.environment import environment
@@ -37,10 +39,12 @@ from slangmod.runs.summary import write_summary
 from slangmod.settings.levels import level_of
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.training.checkpoint import FILE_OF, checkpoint_path
 from slangmod.training.disk import trouble
 from slangmod.training.evaluate import Score
 from slangmod.training.events import Callback
 from slangmod.training.limits import Outcome
+from slangmod.training.parts import file_of
 from slangmod.training.peak import Peak, peak_of
 from slangmod.training.saver import Saver
 from slangmod.training.stopping import Patience
@@ -102,14 +106,30 @@ class Scribe:
 
     def save_end(self) -> None:
         """Have the last state on disk; RunError where it refuses for too long."""
-        self.insist(lambda: self.saver.insist(self.session.state))
+        with announced(self.session) as announce:
 
-    def keep_model(self) -> None:
-        """Write the weights as they are now, which are the best, to ``model/``."""
+            def write() -> None:
+                announce()
+                self.saver.insist(self.session.state)
+
+            self.insist(write)
+
+    def keep_model(self, patience: Patience) -> None:
+        """Write the weights as they are now, which are the best, to ``model/``.
+
+        Those of a model that is spread over several processes come from a checkpoint.
+        """
         model = self.session.state.model
         assert isinstance(model, Transformer)  # new_state has built it
         tokenizer = tokenizer_path(self.session.settings)
-        self.insist(lambda: save_model(self.run.model, model, tokenizer))
+        best = checkpoint_path(self.run.checkpoints, patience.best_step)
+        name = FILE_OF[patience.best_weights]
+
+        def write() -> None:
+            content = None if model.shards is None else file_of(best, name)
+            save_model(self.run.model, model, tokenizer, content)
+
+        self.insist(write)
 
     def sum_up(self, outcome: Outcome, score: Score) -> None:
         """Write the summary of a run that has ended by its rules."""
@@ -208,7 +228,8 @@ def written_by(
 ) -> Iterator[Scribe | Bystander]:
     """Who writes down the run: with a ``log``, a scribe that has all its files open."""
     if log is None:
-        yield Bystander()
+        spread = shards_of(session.state.model) is not None
+        yield Hand(run, session, encodings, choices) if spread else Bystander()
         return
     done = session.state.counters
     with open_recording(run, session.settings, log, done) as recording:

@@ -8,6 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from slangmod.commands.holding import new_model, wrapping_of
 from slangmod.commands.staging import (
     Leg,
     Legs,
@@ -20,15 +21,15 @@ from slangmod.commands.staging import (
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
-from slangmod.model import build_model
 from slangmod.model.transformer import Transformer
 from slangmod.optim import build_optimizer, carry_over
+from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
 from slangmod.training.allocator import keep_memory
-from slangmod.training.chance import seed_batch, seed_initialisation
+from slangmod.training.chance import seed_batch
 from slangmod.training.chunks import Aim, prediction_loss
 from slangmod.training.course import Rules
 from slangmod.training.device import DTYPES, autocast
@@ -79,14 +80,12 @@ def new_state(
     device: torch.device,
     weights: Mapping[str, Tensor] | None = None,
     end: int | None = None,  # symbol, which a model that keeps documents apart knows
+    team: Team = ALONE,
+    strategy: str = DDP,  # fsdp: each process of the team has some rows
 ) -> TrainState:
     """A model with fresh weights, or those given, on ``device``, and its optimizer."""
     keep_memory(device)
-    seed_initialisation(settings.seed)
-    model = build_model(settings, vocab, end)
-    if weights is not None:
-        model.load_state_dict(weights)
-    model = model.to(device)
+    model = new_model(settings, vocab, device, weights, end, team, strategy)
     return build_state(settings, model, build_optimizer(settings, model))
 
 
@@ -98,15 +97,18 @@ def open_session(
     *,
     weights: Mapping[str, Tensor] | None = None,
     team: Team = ALONE,
+    strategy: str = DDP,
 ) -> Session:
     """Everything a run needs before its first step, on ``device``.
 
     Or before the step after those that ``counters`` have counted. ``weights`` to start
-    from, by name; None draws them. Of several processes each has its part of all rows.
+    from, by name; None draws them. Of several processes each has its part of all rows,
+    and of the model all or some, by ``strategy``.
     """
     legs = plan_legs(settings, encodings, team)
     manifest = encodings.manifest
-    state = new_state(settings, manifest.vocab, device, weights, manifest.end)
+    vocab, end = manifest.vocab, manifest.end
+    state = new_state(settings, vocab, device, weights, end, team, strategy)
     state.counters = counters or state.counters
     if not 1 <= state.counters.stage <= len(legs):
         raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
@@ -117,20 +119,12 @@ def open_session(
     # In all stages the same test rows, so that their losses can be compared.
     test = dataset_of(encodings, settings, "test", training=False)
     test = test.part_of(team.rank, team.size)
-    wrapping = UNWRAPPED if team.alone else wrapping_of(settings, state)
+    wrapping = UNWRAPPED if team.alone else wrapping_of(state.model)
     session = session_of(settings, legs, device, state, test, team, wrapping)
     refuse_odd_counts(session.state.counters, session.train)
     if not team.alone:
         settle_session(session)
     return session
-
-
-def wrapping_of(settings: Settings, state: TrainState) -> Wrapping:
-    """What ``parallel.strategy`` asks for, of processes that train together."""
-    from slangmod.training.strategies import STRATEGIES
-
-    strategy = settings.parallel.strategy
-    return STRATEGIES["ddp" if strategy == "auto" else strategy](state.model)
 
 
 def settle_session(session: Session) -> None:

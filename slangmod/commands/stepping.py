@@ -9,6 +9,7 @@ from slangmod.commands.session import Session
 from slangmod.errors import RunError
 from slangmod.model.products import onednn_product, plain_product
 from slangmod.model.transformer import Transformer
+from slangmod.parallel.shards import shards_of
 from slangmod.runs.environment import cpu_name
 from slangmod.training.compiling import (
     PAYS_AFTER,
@@ -59,6 +60,9 @@ def choose_step(
     ``rows`` are computed at a time, here and in the others; None: a mini-batch.
     """
     if not wanted:
+        return session.objective, False
+    if shards_of(session.state.model) is not None:
+        LOG.info("not compiled: the model is spread over the processes")
         return session.objective, False
     parameters = sum(weight.numel() for weight in session.state.model.parameters())
     seconds = sum(

@@ -20,6 +20,7 @@ from slangmod.commands.signals import SAVED_CODE, Signals
 from slangmod.errors import DataError, RunError, StoppedError, UserError
 from slangmod.files import mark, read_mark
 from slangmod.locks import locked
+from slangmod.parallel.crew import crew_of
 from slangmod.runs.directory import new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.derived import seconds_of
@@ -32,6 +33,7 @@ from slangmod.settings.sections import Settings
 if TYPE_CHECKING:
     from slangmod.commands.sweep_plan import Plan
     from slangmod.commands.sweep_report import Report
+    from slangmod.commands.sweeping import Changed, Course
     from slangmod.search.study import Record, Study
 
 LOG = logging.getLogger(__name__)
@@ -46,9 +48,22 @@ SHOWN_AT_THE_END = 10
 
 
 def run(call: Call) -> None:
-    """Search, or go on with a search that was broken off."""
+    """Search, or go on with a search that was broken off, or help with one.
+
+    Of processes that srun has started together, the first searches and all others help.
+    """
+    from slangmod.commands.sweep_join import join
+
     need_libraries(call.settings)
-    sweep(call.resolved, PROGRAM)
+    crew = crew_of(os.environ)
+    joins = bool(call.flags.get("join"))
+    if (joins or crew.size > 1) and call.settings.name is None:
+        raise UserError("name: several workers on one sweep need one; add --name")
+    if joins or not crew.leads:
+        patience = seconds_of(call.settings.parallel.timeout)
+        join(call.resolved, PROGRAM, 0.0 if joins else patience)
+    else:
+        sweep(call.resolved, PROGRAM)
 
 
 def need_libraries(settings: Settings) -> None:
@@ -114,18 +129,12 @@ def searched(
     """Go on with the study until it ends or is stopped; -> how it ended, all trials."""
     from slangmod.commands.sweep_plan import warnings_of
     from slangmod.commands.sweep_report import write_report
-    from slangmod.commands.sweeping import Course
-    from slangmod.commands.trials import Launcher, visible_devices
 
     home, study = open_own(plan)
     signals.arm()
     LOG.info("sweep '%s' in %s", plan.name, plan.folder)
     for warning in warnings_of(plan):
         LOG.warning("%s", warning)
-    environment = dict(os.environ)
-    devices = visible_devices(plan.settings, environment)
-    launcher = Launcher(plan, program, environment, devices)
-    longest = plan.settings.sweep.timeout
     with LiveLine(sys.stderr, plan.settings.progress) as live:
 
         def changed(records: "tuple[Record, ...]", at_work: int) -> None:
@@ -133,32 +142,57 @@ def searched(
             write_report(plan.folder, report)
             live.show(count_of(report, at_work))
 
-        course = Course(study, launcher, home, signals.requested, changed)
-        if longest is not None:
-            course.deadline = time.monotonic() + seconds_of(longest)
-        reason = course.run()
+        reason = course_of(plan, program, signals, study, home, changed).run()
     report = report_of(plan, reason, study.records())
     write_report(plan.folder, report)
     return reason, report
 
 
+def course_of(
+    plan: "Plan",
+    program: Sequence[str],
+    signals: Signals,
+    study: "Study",
+    home: str,
+    changed: "Changed | None" = None,
+) -> "Course":
+    """The course of a worker; one that tells of all trials stays for all of them."""
+    from slangmod.commands.sweeping import Course
+    from slangmod.commands.trials import Launcher, visible_devices
+
+    environment = dict(os.environ)
+    devices = visible_devices(plan.settings, environment)
+    launcher = Launcher(plan, program, environment, devices)
+    told = changed or (lambda *_: None)
+    course = Course(study, launcher, home, signals.requested, told, changed is not None)
+    longest = plan.settings.sweep.timeout
+    if longest is not None:
+        course.deadline = time.monotonic() + seconds_of(longest)
+    return course
+
+
 def open_own(plan: "Plan") -> "tuple[str, Study]":
     """By which the trials of this folder are known, and the study they belong to."""
+    about = read_mark(plan.folder) or {"home": uuid.uuid4().hex, "study": plan.name}
+    study = study_of(plan, str(about["study"]))
+    mark(plan.folder, {"made_by": "sweep", **about})
+    return str(about["home"]), study
+
+
+def study_of(plan: "Plan", name: str) -> "Study":
+    """The study called ``name`` in the storage of the sweep, made if need be."""
     from slangmod.commands.sweep_plan import guessing_loss
     from slangmod.search.pruners import build_pruner
-    from slangmod.search.storage import open_storage, quiet
+    from slangmod.search.storage import open_storage, quiet, turn_on
     from slangmod.search.study import open_study
 
     quiet()
     options = plan.settings.sweep
-    about = read_mark(plan.folder) or {"home": uuid.uuid4().hex, "study": plan.name}
     storage = open_storage(options.storage, plan.folder)
-    pruner = build_pruner(
-        options.pruner, options.n_startup_trials, guessing_loss(plan.settings)
-    )
-    study = open_study(storage, about["study"], plan.space, plan.about, pruner)
-    mark(plan.folder, {"made_by": "sweep", **about})
-    return str(about["home"]), study
+    guess = guessing_loss(plan.settings)
+    pruner = build_pruner(options.pruner, options.n_startup_trials, guess)
+    turn = turn_on(options.storage, plan.folder, storage)
+    return open_study(storage, name, plan.space, plan.about, pruner, turn)
 
 
 def unfinished(plan: "Plan") -> str:
@@ -210,6 +244,16 @@ def count_of(report: "Report", at_work: int) -> str:
     return " | ".join(parts)
 
 
+def stopped(plan: "Plan", signals: Signals, what: str) -> StoppedError:
+    """What to raise when a signal has ended the work of a worker."""
+    code = INTERRUPTED if signals.received == signal.SIGINT else SAVED_CODE
+    return StoppedError(
+        f"stopped by {signals.name} with {what}; the same command with --name "
+        f"{plan.name} goes on",
+        code,
+    )
+
+
 def conclude(plan: "Plan", report: "Report", reason: str, signals: Signals) -> None:
     """Write down and show what came of it, or say that it can be gone on with."""
     from slangmod.commands.sweep_report import draw, numbers, write_best
@@ -219,12 +263,7 @@ def conclude(plan: "Plan", report: "Report", reason: str, signals: Signals) -> N
     best = report.best()
     path = write_best(plan, best) if best is not None else None
     if reason == STOPPED:
-        code = INTERRUPTED if signals.received == signal.SIGINT else SAVED_CODE
-        raise StoppedError(
-            f"stopped by {signals.name} with {numbers(report.trials)}; the same "
-            f"command with --name {plan.name} goes on",
-            code,
-        )
+        raise stopped(plan, signals, numbers(report.trials))
     LOG.info("sweep '%s' has %s: %s", plan.name, reason, numbers(report.trials))
     if best is None or path is None:
         reasons = [trial.reason for trial in report.trials if trial.reason]

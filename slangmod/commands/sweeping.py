@@ -10,7 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from slangmod.commands.neighbours import Neighbours
 from slangmod.commands.sweep_words import in_words, line_of, short_names
 from slangmod.commands.trials import SAVED_CODES, Launcher, Running, outcome_of
 from slangmod.errors import RunBusyError, UserError
@@ -30,10 +32,11 @@ Changed = Callable[[tuple[Record, ...], int], None]
 
 @dataclass
 class Course:
-    """A sweep under way. ``home`` is by which its own trials are known.
+    """A sweep under way, as one worker sees it, who is known as ``home``.
 
-    ``requested`` says whether to stop; ``deadline``, on the monotonic clock, is when
-    the last trial may begin.
+    ``waits``: also until the trials of all others have ended. ``requested`` says
+    whether to stop; ``deadline``, on the monotonic clock, is when the last trial may
+    begin.
     """
 
     study: Study
@@ -41,9 +44,11 @@ class Course:
     home: str
     requested: Callable[[], bool]
     changed: Changed
+    waits: bool = True
     deadline: float = math.inf
     waiting: deque[Record] = field(default_factory=deque)
     running: list[Running] = field(default_factory=list)
+    elsewhere: tuple[Record, ...] = ()
     stopping: bool = False
     exhausted: bool = False
 
@@ -52,14 +57,17 @@ class Course:
 
         Whatever has not ended then can be gone on with.
         """
+        self.neighbours.beat()
         for record in self.study.records():
             if record.state == RUNNING and record.home == self.home:
                 LOG.info("trial %d was broken off; it goes on", record.number)
                 self.waiting.append(record)
         self.tell_all()
         while not self.requested():
+            self.neighbours.beat()
             self.fill()
-            if not (self.running or self.waiting):
+            if not (self.running or self.waiting or self.others()):
+                self.neighbours.leave()
                 missing = self.launcher.plan.total - self.count()
                 return TIMED_OUT if missing > 0 and not self.exhausted else ENDED
             self.look()
@@ -78,7 +86,7 @@ class Course:
     def fill(self) -> None:
         """Begin trials while there are workers without one."""
         while len(self.running) < self.launcher.plan.settings.sweep.workers:
-            record = self.broken_off() or self.another()
+            record = self.broken_off() or self.neighbours.orphan() or self.another()
             if record is None or not self.begin(record):
                 return
 
@@ -86,6 +94,8 @@ class Course:
         """A trial to go on with, whose former process has really ended."""
         for _ in range(len(self.waiting)):
             record = self.waiting.popleft()
+            if not self.study.is_at_work(record):  # another has taken it over
+                continue
             if not self.launcher.plan.trial(record.number).in_use():
                 return record
             self.waiting.append(record)
@@ -97,10 +107,26 @@ class Course:
         over = time.monotonic() >= self.deadline or self.exhausted
         if over or self.count() >= sweep.n_trials:
             return None
-        propose = PROPOSALS[sweep.sampler]
-        record = self.study.ask(propose, sweep.seed, sweep.n_startup_trials, self.home)
+        propose, startup = PROPOSALS[sweep.sampler], sweep.n_startup_trials
+        with self.study.turn():  # of two workers, one sees what the other has begun
+            if self.count() >= sweep.n_trials:
+                return None
+            record = self.study.ask(propose, sweep.seed, startup, self.home)
         self.exhausted = record is None
         return record
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """The other workers."""
+        return Neighbours(self.study, self.home)
+
+    def others(self) -> bool:
+        """Whether to stay for trials of others; tells of those that have ended."""
+        at_work = self.neighbours.at_work()
+        if self.waits and at_work != self.elsewhere:
+            self.elsewhere = at_work
+            self.tell_all()
+        return self.waits and bool(at_work)
 
     def begin(self, record: Record) -> bool:
         """Start or carry on a trial; False where it has to wait."""
@@ -185,4 +211,5 @@ class Course:
         while self.running:
             self.look()
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        self.neighbours.leave()
         self.tell_all()

@@ -1,10 +1,14 @@
 """``tokenize``: the train split of the corpus -> tokenizer."""
 
 import logging
+import os
 from typing import Any
 
 from slangmod.commands.call import Call
 from slangmod.commands.counting import amount, counted, spaced
+from slangmod.parallel.crew import crew_of
+from slangmod.parallel.together import together
+from slangmod.settings.derived import seconds_of
 from slangmod.settings.paths import corpus_folder
 from slangmod.settings.sections import Settings
 from slangmod.text.corpus import corpus_digests, corpus_rows, count_rows
@@ -16,8 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 def run(call: Call) -> None:
-    """Learn the tokenizer that the settings ask for."""
-    tokenize(call.settings)
+    """Learn the tokenizer that the settings ask for; of a crew, the first does it."""
+    crew, path = crew_of(os.environ), tokenizer_path(call.settings)
+    patience = seconds_of(call.settings.parallel.timeout)
+    with together(path, crew, patience) as team:
+        team.tell(lambda: tokenize(call.settings))
 
 
 def tokenize(settings: Settings) -> None:

@@ -35,11 +35,14 @@ from slangmod.commands.session import (
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import batches_of, whole_horizon
 from slangmod.commands.stepping import choose_step, uses_onednn
+from slangmod.commands.strategy import agreed_strategy
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
 from slangmod.files import write_text
 from slangmod.optim import describe_groups
+from slangmod.parallel.shards import shards_of
+from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
@@ -153,11 +156,15 @@ def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) 
     LOG.info("run '%s' in %s on %s", start.folder.name, start.folder.root, exact)
     watched = Watchdog(start.folder, settings.guard, rank=team.rank)
     with reproducible(deterministic, threads), watched as watchdog:
+        vocab = start.encodings.manifest.vocab
+        strategy = agreed_strategy(settings, vocab, device, team)
         session = open_session(
-            settings, start.encodings, device, weights=start.weights, team=team
+            *(settings, start.encodings, device),
+            weights=start.weights,
+            team=team,
+            strategy=strategy or DDP,
         )
         describe(session)
-        vocab = start.encodings.manifest.vocab
         rows = agreed_rows(team, rows_at_once(settings, vocab, device, team.size))
         objective, compiled = choose_step(session, settings.model.compile, rows)
         choices = agreed_choices(
@@ -165,6 +172,7 @@ def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) 
             Choices(
                 *(str(device), threads, compiled, deterministic, rows),
                 uses_onednn(session),
+                strategy,
             ),
         )
         with (
@@ -205,7 +213,9 @@ def describe(session: Session) -> None:
     groups = session.settings.optimizer.group
     if groups:
         patterns = [group.match for group in groups]
-        for line in describe_groups(session.state.optimizer, patterns):
+        shards = shards_of(session.state.model)
+        count = torch.Tensor.numel if shards is None else shards.count
+        for line in describe_groups(session.state.optimizer, patterns, count):
             LOG.info("%s", line)
         for number, names in groups_of(session.settings).items():
             if number != REST:

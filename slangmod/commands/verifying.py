@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from slangmod.commands.verifying_tables import faults_of_table
 from slangmod.data.checking import faults_of
 from slangmod.data.shards import broken, encodings_folder, open_encodings
-from slangmod.errors import DataError, UserError
+from slangmod.errors import DataError, RunError, UserError
 from slangmod.files import MARKER, read_mark, sha256_of, unlisted, unsound
 from slangmod.locks import holder_of
 from slangmod.reading import read_json
@@ -188,21 +189,17 @@ def _summary_and_model(
         yield f"{run.model / CONFIG}: is not as it was written; {again}"
     step, weights = outcome.get("best_step"), outcome.get("best_weights")
     best = checkpoint_path(run.checkpoints, step if isinstance(step, int) else -1)
-    file = best / FILE_OF.get(str(weights or "current"), WEIGHTS)
-    if best in sound and not _same_tensors(run.model / WEIGHTS, file):
+    name = FILE_OF.get(str(weights or "current"), WEIGHTS)
+    if best in sound and not _same_tensors(run.model, WEIGHTS, best, name):
         yield f"{run.model / WEIGHTS}: is not the best checkpoint, {best.name}; {again}"
 
 
-def _same_tensors(one: Path, other: Path) -> bool:
-    """Whether two files hold the same tensors, bit for bit."""
-    from safetensors import SafetensorError, safe_open
+def _same_tensors(folder: Path, name: str, checkpoint: Path, other: str) -> bool:
+    """Whether a model's file and a checkpoint hold the same tensors, bit for bit."""
+    from slangmod.training.parts import file_of
 
     try:
-        with safe_open(one, "np") as left, safe_open(other, "np") as right:
-            names = sorted(left.keys())
-            return names == sorted(right.keys()) and all(
-                left.get_tensor(name).tobytes() == right.get_tensor(name).tobytes()
-                for name in names
-            )
-    except (OSError, SafetensorError):
+        pairs = zip_longest(file_of(folder, name), file_of(checkpoint, other))
+        return all(one == another for one, another in pairs)
+    except (OSError, RunError):
         return False

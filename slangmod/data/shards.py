@@ -7,7 +7,7 @@ bytes of text each id stands for (uint16), so that nothing here needs the tokeni
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,13 +127,23 @@ def chance_of(settings: Settings) -> dict[str, Any]:
     return {"dropout": settings.tokens.dropout, "seed": settings.seed}
 
 
-def made_from(settings: Settings) -> dict[str, Any]:
+def hashes_of(files: Sequence[Path]) -> list[str]:
+    """sha256 of each file."""
+    return [sha256_of(path) for path in files]
+
+
+def made_from(
+    settings: Settings, hashed: Callable[[Sequence[Path]], list[str]] = hashes_of
+) -> dict[str, Any]:
     """What encodings are made from: corpus files, tokenizer, chance.
 
-    Raises DataError if there is no tokenizer or no corpus.
+    ``hashed`` gives the sha256 of files. Raises DataError if there is no tokenizer or
+    no corpus.
     """
     folder = corpus_folder(settings)
-    files = {path.name: sha256_of(path) for path in sorted(folder.glob("*.parquet"))}
+    paths = sorted(folder.glob("*.parquet"))
+    digests = hashed(paths)
+    files = {path.name: digest for path, digest in zip(paths, digests, strict=True)}
     if not files:
         raise DataError(f"{folder}: there is no corpus; run `slangmod clean`")
     tokenizer = sha256_of(tokenizer_path(settings))
@@ -217,11 +227,13 @@ def _impossible(manifest: Manifest) -> str:
 
 
 def _manifest_of(content: Mapping[str, Any]) -> Manifest:
-    splits = {
-        name: _typed(Split, {**split, "shards": tuple(map(_shard, split["shards"]))})
-        for name, split in content["splits"].items()
-    }
+    splits = {name: split_of(split) for name, split in content["splits"].items()}
     return _typed(Manifest, {**content, "splits": splits})
+
+
+def split_of(content: Mapping[str, Any]) -> Split:
+    """A split out of plain JSON; TypeError or KeyError where it is none."""
+    return _typed(Split, {**content, "shards": tuple(map(_shard, content["shards"]))})
 
 
 def _shard(content: Mapping[str, Any]) -> Shard:

@@ -1,7 +1,8 @@
 """Writing token shards in a stream: no more in memory than what is handed over."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
@@ -66,6 +67,26 @@ def write_split(
     documents = sum(shard.documents for shard in shards)
     tokens = sum(shard.tokens for shard in shards)
     return Split(documents, tokens, size, tuple(shards))
+
+
+def joined(parts: Sequence[Split], name: str) -> tuple[Split, dict[str, str]]:
+    """The split that ``parts`` are in this order, its shards numbered through.
+
+    Also what the file of each new name is called now.
+    """
+    shards: list[Shard] = []
+    called: dict[str, str] = {}
+    for shard in (shard for part in parts for shard in part.shards):
+        stem = f"{name}-{len(shards):05d}"
+        called |= {f"{stem}.bin": shard.name, f"{stem}.ends": shard.ends}
+        shards.append(replace(shard, name=f"{stem}.bin", ends=f"{stem}.ends"))
+    split = Split(
+        sum(part.documents for part in parts),
+        sum(part.tokens for part in parts),
+        sum(part.bytes for part in parts),
+        tuple(shards),
+    )
+    return split, called
 
 
 def _write_shard(

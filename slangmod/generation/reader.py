@@ -39,7 +39,7 @@ class Reader:
         self.model = model
         self.alone = alone
         self.capacity = min(capacity, model.context)
-        self.device = model.embedding.weight.device
+        self.device = model.device
         self.pieces: list[Tensor] = []
         self.seen = 0
         self.start = 0
@@ -55,16 +55,17 @@ class Reader:
         self.pieces.append(ids)
         self.seen += ids.shape[1]
         start = window_start(self.seen, self.model.context)
-        if self.cache is None or self.decoder is None:
+        if self.cache is None:
             self.cache = self.model.new_cache(len(ids), self.capacity)
-            self.decoder = Decoder(self.model, self.cache)
+            if self.model.shards is None:  # else there are no weights to keep
+                self.decoder = Decoder(self.model, self.cache)
             ids = ids[:, start:]
         elif start != self.start:
             self.cache.length = 0
             ids = torch.cat(self.pieces, dim=1)[:, start:]
         self.start = start
         ids = ids.to(self.device)
-        if ids.shape[1] == 1:
+        if self.decoder is not None and ids.shape[1] == 1:
             with one_thread(self.alone and len(ids) == 1):
                 return self.decoder.read(ids[:, 0]).float().cpu()
         hidden = self.model.hidden(ids, self.cache)

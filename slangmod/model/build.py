@@ -1,11 +1,11 @@
 """From settings to a model: parts chosen from their tables, weights drawn."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from slangmod.model.attention import Attention
 from slangmod.model.empty import embedding, give_memory
@@ -116,9 +116,21 @@ def layer(section: Model, functions: Mapping[str, Function]) -> Layer:
     )
 
 
+Fill = Callable[[Tensor], object]
+"""Sets the values of a whole weight, in place."""
+
+
 @torch.no_grad()
 def initialise(model: Transformer, *, zeros: bool = False) -> None:
-    """Draw all weights anew from torch's default generator.
+    """Draw all weights anew from torch's default generator; see ``first_values``."""
+    for module, key, fill in first_values(model, zeros=zeros):
+        fill(getattr(module, key))
+
+
+def first_values(
+    model: Transformer, *, zeros: bool = False
+) -> Iterator[tuple[nn.Module, str, Fill]]:
+    """What makes each weight: its module, its name there, and how it is drawn.
 
     Projections: normal with variance 1 / (3 * fan in), which at width 768 is the 0.02
     of GPT-2 and keeps the scale of what passes through at every width. Those that
@@ -131,21 +143,42 @@ def initialise(model: Transformer, *, zeros: bool = False) -> None:
     logits then deviate by 1/4, and the loss starts close to ln(vocab). Were they
     larger, a tied model would begin by expecting the very token it has just read.
     """
+    after = changes_after(model, zeros=zeros)
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=(3 * module.in_features) ** -0.5)
+            deviation = (3 * module.in_features) ** -0.5
+            yield module, "weight", drawn(deviation, after.get(id(module)))
             if module.bias is not None:
-                nn.init.zeros_(module.bias)
+                yield module, "bias", nn.init.zeros_
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.25 * module.embedding_dim**-0.5)
+            yield module, "weight", drawn(0.25 * module.embedding_dim**-0.5)
         elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
-            module.reset_parameters()
-    for module in model.modules():
-        if isinstance(module, Layer):
-            for last in (module.attention.output, module.feedforward.down):
-                if zeros:
-                    nn.init.zeros_(last.weight)
-                else:
-                    last.weight.div_(math.sqrt(2 * len(model.layers)))
+            yield module, "weight", nn.init.ones_
+            if getattr(module, "bias", None) is not None:
+                yield module, "bias", nn.init.zeros_
+
+
+def changes_after(model: Transformer, *, zeros: bool) -> dict[int, Fill]:
+    """What is done to some projections once they are drawn, by id of the module."""
+    depth = math.sqrt(2 * len(model.layers))
+    shrink: Fill = Tensor.zero_ if zeros else lambda weight: weight.div_(depth)
+    after: dict[int, Fill] = {}
+    for layer in model.each_layer():
+        after |= {
+            id(layer.attention.output): shrink,
+            id(layer.feedforward.down): shrink,
+        }
     if model.output is not None:
-        model.output.weight.mul_(0.25 * math.sqrt(3))
+        after[id(model.output)] = lambda weight: weight.mul_(0.25 * math.sqrt(3))
+    return after
+
+
+def drawn(deviation: float, after: Fill | None = None) -> Fill:
+    """Normal values of mean 0, and what is done to them ``after``."""
+
+    def fill(weight: Tensor) -> None:
+        nn.init.normal_(weight, std=deviation)
+        if after is not None:
+            after(weight)
+
+    return fill

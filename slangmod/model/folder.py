@@ -28,17 +28,26 @@ NAMES = {"float32": "F32"}
 """How safetensors spells the types that weights may have."""
 
 
-def save_model(folder: Path, model: Transformer, tokenizer: Path) -> None:
+def save_model(
+    folder: Path,
+    model: Transformer,
+    tokenizer: Path,
+    content: Iterable[bytes | memoryview] | None = None,
+) -> None:
     """Write weights, description and a copy of the tokenizer file, all or nothing.
 
-    What slangmod had written to ``folder`` before is replaced. Equal weights are equal
-    bytes, and a tied matrix is stored once. Raises DataError if ``folder`` is there and
-    is not slangmod's own.
+    ``content``: what the file of weights will hold, piece by piece, where ``model`` is
+    spread over several processes. What slangmod had written to ``folder`` before is
+    replaced. Equal weights are equal bytes, and a tied matrix is stored once. Raises
+    DataError if ``folder`` is there and is not slangmod's own.
     """
-    weights = {name: w.contiguous() for name, w in model.state_dict().items()}
+    if content is None:
+        weights = {name: w.contiguous() for name, w in model.state_dict().items()}
+        content = [save(weights, {"format": "pt"})]
     description = {"format": FORMAT, **model.config}
     with files.folder_aside(folder) as aside:
-        files.write_bytes(aside / WEIGHTS, save(weights, {"format": "pt"}))
+        with files.written_aside(aside / WEIGHTS) as stream:
+            stream.writelines(content)
         files.write_json(aside / CONFIG, description)
         files.write_bytes(aside / TOKENIZER, tokenizer.read_bytes())
         files.mark(aside, description)

@@ -16,6 +16,7 @@ from slangmod.model.feedforward import FeedForward
 from slangmod.model.positions import Placement, Positions
 from slangmod.model.products import Linear, Product, plain_product
 from slangmod.model.sight import ALL_BEFORE, Sight, document_begins, sights_of
+from slangmod.parallel.shards import Shards
 
 
 class Layer(nn.Module):
@@ -98,6 +99,8 @@ class Transformer(nn.Module):
         self.document_end = document_end
         self.config = config
         self.product: Product = plain_product
+        self.shards: Shards | None = None
+        """where several processes have some rows of it each"""
 
     def forward(self, ids: Tensor) -> Tensor:
         """[batch, seq] int64 -> [batch, seq, vocab]; seq is at most ``context``."""
@@ -198,7 +201,14 @@ class Transformer(nn.Module):
             (batch, layer.attention.n_kv_heads, capacity, layer.attention.head)
             for layer in self.each_layer()
         ]
-        return Cache(shapes, like=self.embedding.weight)
+        dtype = self.embedding.weight.dtype
+        return Cache(shapes, torch.empty(0, dtype=dtype, device=self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        shards = self.shards
+        return self.embedding.weight.device if shards is None else shards.device
 
     @property
     def predictor(self) -> Tensor:

@@ -3,13 +3,14 @@
 Matrices decay; norms, biases and embeddings do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from slangmod.errors import SettingsError
+from slangmod.parallel.shards import own_parameters
 from slangmod.settings.groups import assign, idle
 
 Groups = list[dict[str, Any]]
@@ -39,7 +40,7 @@ def parameter_groups(
         name: 0 if place is None else place + 1
         for name, place in assign(kinds, patterns).items()
     }
-    parameters = dict(model.named_parameters())
+    parameters = own_parameters(model)
     groups = []
     for number in range(len(patterns) + 1):
         for kind in ("hidden", "rest", "output"):
@@ -74,9 +75,13 @@ def kinds_of(model: nn.Module) -> dict[str, str]:
 
 
 def describe_groups(
-    optimizer: torch.optim.Optimizer, patterns: Sequence[str]
+    optimizer: torch.optim.Optimizer,
+    patterns: Sequence[str],
+    count: Callable[[torch.Tensor], int] = torch.Tensor.numel,
 ) -> list[str]:
     """Which group took how many weights, and with what rate and decay: a line each.
+
+    ``count``: how many numbers there are in a tensor of it.
 
     >>> from slangmod.optim.optimizers import OPTIMIZERS
     >>> groups = parameter_groups(nn.Linear(3, 2), 0.1, ["bias"])
@@ -94,7 +99,7 @@ def describe_groups(
             continue
         tensors = [tensor for one in groups for tensor in one["params"]]
         name = f'group {number} "{patterns[number - 1]}"' if number else "all others"
-        weights = f"{sum(tensor.numel() for tensor in tensors):,}".replace(",", " ")
+        weights = f"{sum(count(tensor) for tensor in tensors):,}".replace(",", " ")
         line = f"{name}: {len(tensors)} tensor{'s' * (len(tensors) != 1)}, "
         line += f"{weights} weights, learning_rate {groups[0]['lr']:g}"
         decays = sorted(

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 
 from slangmod.optim.light import Light, light
+from slangmod.optim.spread import MuonOfRows
+from slangmod.parallel.shards import Shards
 
 
 class Together(Light):
@@ -44,12 +46,18 @@ def muon_and_adamw(
     momentum: float,
     betas: tuple[float, float],
     eps: float,
+    shards: Shards | None = None,
 ) -> Together:
-    """Groups whose ``kind`` is "hidden" by torch's Muon, the others by its AdamW."""
+    """Groups whose ``kind`` is "hidden" by torch's Muon, the others by its AdamW.
+
+    ``shards``: where the weights are spread over several processes.
+    """
     hidden = [group for group in groups if group.get("kind") == "hidden"]
     others = [group for group in groups if group.get("kind") != "hidden"]
     parts: list[torch.optim.Optimizer] = []
-    if hidden:
+    if hidden and shards is not None:
+        parts.append(MuonOfRows(hidden, learning_rate, momentum, shards))
+    elif hidden:
         muon = light(torch.optim.Muon)(
             hidden,
             lr=learning_rate,

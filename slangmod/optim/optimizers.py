@@ -6,16 +6,20 @@ groups; adam and the other adaptive rules have none, adamw is adam with it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import nn
 
+from slangmod.errors import SettingsError
 from slangmod.optim.bfgs import LBFGS
 from slangmod.optim.classes import arguments, optimizer_class, try_out
 from slangmod.optim.groups import Groups, parameter_groups
 from slangmod.optim.light import light
 from slangmod.optim.muon import Together, muon_and_adamw
+from slangmod.optim.spread import AdafactorOfRows
+from slangmod.parallel.shards import Shards, shards_of
 from slangmod.settings.optimizer_rules import OPTIONS, own_options
 from slangmod.settings.plugins import is_plugin
 from slangmod.settings.sections import Group, Settings
@@ -137,6 +141,24 @@ def muon(
     return muon_and_adamw(groups, rate, momentum, betas, eps)
 
 
+def adafactor_of_rows(groups: Groups, rate: float, shards: Shards) -> AdafactorOfRows:
+    """``adafactor`` of weights that are spread over several processes."""
+    return AdafactorOfRows(groups, rate, shards)
+
+
+def muon_of_rows(
+    groups: Groups,
+    rate: float,
+    momentum: float = 0.95,
+    betas: Betas = BETAS,
+    eps: float = 1e-8,
+    *,
+    shards: Shards,
+) -> Together:
+    """``muon`` of weights that are spread over several processes."""
+    return muon_and_adamw(groups, rate, momentum, betas, eps, shards)
+
+
 OPTIMIZERS: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": adamw,
     "adafactor": adafactor,
@@ -155,6 +177,24 @@ OPTIMIZERS: Final[dict[str, Callable[..., torch.optim.Optimizer]]] = {
 }
 """By the words of ``train.optimizer``."""
 
+SPREAD: Final[dict[str, Make]] = {"adafactor": adafactor_of_rows, "muon": muon_of_rows}
+"""Those that look at whole weights, as they are where each process has some rows."""
+
+NUMBER_BY_NUMBER: Final = (
+    "adamw",
+    "adam",
+    "nadam",
+    "adamax",
+    "adadelta",
+    "rmsprop",
+    "momentum",
+    "nag",
+    "adagrad",
+    "sgd",
+    "rprop",
+)
+"""Those that change each number by what is known of it alone."""
+
 
 def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of ``train.optimizer`` over the model's parameters.
@@ -166,6 +206,8 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
     """
     rate = settings.train.learning_rate
     make, decay, options = chosen(settings)
+    if (shards := shards_of(model)) is not None:
+        make = of_rows(settings.train.optimizer, make, shards)
     own = settings.optimizer.group
     groups = parameter_groups(model, decay, [group.match for group in own])
     filled = [
@@ -179,6 +221,22 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def of_rows(name: str, make: Make, shards: Shards) -> Make:
+    """What makes the optimizer of weights that are spread over several processes.
+
+    Raises SettingsError for a rule that has to see all of them.
+    """
+    if name in SPREAD:
+        return partial(SPREAD[name], shards=shards)
+    if name in NUMBER_BY_NUMBER:
+        return make
+    raise SettingsError(
+        f'train.optimizer = "{name}": may look at whole weights, of which each process '
+        'has some rows only; set parallel.strategy = "ddp", or choose one of '
+        f"{', '.join(sorted((*SPREAD, *NUMBER_BY_NUMBER)))}"
+    )
 
 
 def check_optimizer(settings: Settings, model: nn.Module, device: torch.device) -> None:

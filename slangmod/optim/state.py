@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slangmod.parallel.shards import own_parameters
+
 
 def stored(
     optimizer: torch.optim.Optimizer, model: nn.Module
@@ -14,7 +16,7 @@ def stored(
 
     Raises ValueError if it remembers something that is not of a single weight.
     """
-    names = {id(p): name for name, p in model.named_parameters()}
+    names = {id(p): name for name, p in own_parameters(model).items()}
     tensors: dict[str, Tensor] = {}
     scalars: dict[str, float | int | bool | None] = {}
     for parameter, entries in optimizer.state.items():
@@ -43,7 +45,7 @@ def restore(
     for place, value in {**tensors, **scalars}.items():
         name, _, key = place.rpartition("/")
         by_name.setdefault(name, {})[key] = value
-    names = {id(p): name for name, p in model.named_parameters()}
+    names = {id(p): name for name, p in own_parameters(model).items()}
     if strange := by_name.keys() - names.values():
         raise ValueError(f"the model has no weight {min(strange)!r}")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -54,3 +56,12 @@ def restore(
         if names[id(parameter)] in by_name
     }
     optimizer.load_state_dict(content)
+
+
+def is_of_rows(optimizer: torch.optim.Optimizer, key: str, dimensions: int) -> bool:
+    """Whether what is remembered under ``key`` has the rows of its weight.
+
+    Else every process has all of it, where a model is spread over several: a count, or
+    what the optimizer says is of the whole weight.
+    """
+    return dimensions > 0 and key not in getattr(optimizer, "of_the_whole", ())

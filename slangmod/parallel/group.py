@@ -47,6 +47,22 @@ class Group(Team):
         dist.all_reduce(tensor)
         return tensor
 
+    def gather(self, tensor: Tensor, to: int) -> list[Tensor]:
+        """Those of all, which are of one shape, in process ``to``; else none."""
+        mine = to == self.rank
+        places = [torch.empty_like(tensor) for _ in range(self.size if mine else 0)]
+        dist.gather(tensor, places if mine else None, to)
+        return places
+
+    def scatter(self, tensors: list[Tensor], like: Tensor, of: int) -> Tensor:
+        """What process ``of`` has for this one in ``tensors``; the others give none.
+
+        It is of the shape of ``like``.
+        """
+        place = torch.empty_like(like)
+        dist.scatter(place, tensors if of == self.rank else None, of)
+        return place
+
     def any(self, flag: bool) -> bool:
         """Whether the flag of any is true."""
         return bool(self.sum(torch.tensor(int(flag))))

@@ -38,6 +38,18 @@ class Team:
         """Make ``tensor`` the sum of those of all, in place, and return it."""
         return tensor
 
+    def gather(self, tensor: Tensor, to: int) -> list[Tensor]:
+        """Those of all, which are of one shape, in process ``to``; else none."""
+        return [tensor] if to == self.rank else []
+
+    def scatter(self, tensors: list[Tensor], like: Tensor, of: int) -> Tensor:
+        """What process ``of`` has for this one in ``tensors``; the others give none.
+
+        It is of the shape of ``like``.
+        """
+        del like, of
+        return tensors[self.rank]
+
     def any(self, flag: bool) -> bool:
         """Whether the flag of any is true."""
         return flag

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from slangmod.parallel.crew import without_place
 from slangmod.search.leash import LEASH
 
 TAIL = 16_384
@@ -23,7 +24,7 @@ class Process:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         inherited = {
             name: text
-            for name, text in environment.items()
+            for name, text in without_place(environment).items()
             if not name.startswith(OWN_VARIABLES)
         }
         self._errors = b""

@@ -3,15 +3,21 @@
 import json
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import text
 
 from slangmod.errors import DataError, UserError
 from slangmod.files import cut
+from slangmod.search.study import Turn
 
 JOURNAL = "study.journal"
 DATABASE = "://"
@@ -22,6 +28,9 @@ FIRST = b'{"op_code"'
 
 TRIES = 5
 """Attempts to make the tables of a new database, which others may be making, too."""
+
+KEY = 0x736C616E67
+"""By which PostgreSQL knows the lock of those who take turns."""
 
 DRIVERS = {"postgresql": "pip install 'psycopg[binary]'"}
 """How to get what SQLAlchemy talks to a database with."""
@@ -113,6 +122,9 @@ def open_database(address: str) -> RDBStorage:
     """
     kind = address.partition(DATABASE)[0]
     options = {"connect_args": {"timeout": 60}} if kind.startswith("sqlite") else {}
+    if kind == "postgresql" and find_spec("psycopg") is not None:
+        # SQLAlchemy would look for the driver before this one, psycopg2.
+        address = address.replace(kind, "postgresql+psycopg", 1)
     for left in reversed(range(TRIES)):
         try:
             return RDBStorage(address, engine_kwargs=options)
@@ -129,6 +141,31 @@ def open_database(address: str) -> RDBStorage:
                 ) from None
             time.sleep(0.2)
     raise AssertionError  # the last attempt returns or raises
+
+
+def turn_on(address: str | None, folder: Path, storage: BaseStorage) -> Turn:
+    """What opens a block that only one worker on a study is in at a time.
+
+    Beside a file lies one to lock; PostgreSQL has locks of its own. With any other
+    database the workers take turns if they share ``folder``.
+    """
+    if isinstance(storage, RDBStorage):
+        url = storage.engine.url
+        if url.get_backend_name() == "postgresql":
+            return partial(_turn_in_postgresql, storage)
+        is_file = url.get_backend_name() == "sqlite" and url.database
+        place = Path(str(url.database)) if is_file else folder / JOURNAL
+    else:
+        place = folder / JOURNAL if address is None else Path(address)
+    return partial(FileLock, f"{place}.turn")
+
+
+@contextmanager
+def _turn_in_postgresql(storage: RDBStorage) -> Iterator[None]:
+    # Held until the transaction ends, and by nobody whose connection is lost.
+    with storage.engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY})
+        yield
 
 
 def quiet() -> None:

@@ -2,7 +2,8 @@
 
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,11 @@ LONGEST = 200
 ABOUT = "slangmod"
 HOME, TOKEN, REASON, SECONDS = "home", "token", "reason", "seconds"
 """Attributes of a study, and of its trials."""
+
+COUNT = "count of "
+"""What the attribute of a study begins with that is the count of a home."""
+
+Turn = Callable[[], AbstractContextManager[object]]
 
 RUNNING, COMPLETE, PRUNED, FAILED = "running", "complete", "pruned", "failed"
 STATES = {
@@ -68,9 +74,13 @@ class Record:
 class Study:
     """Trials by number; whoever else shares the storage may add to them."""
 
-    def __init__(self, study: optuna.Study, space: Space) -> None:
+    def __init__(
+        self, study: optuna.Study, space: Space, turn: Turn = nullcontext
+    ) -> None:
         self._study = study
         self._space = space
+        self.turn = turn
+        """what opens a block that only one worker on the study is in at a time"""
 
     def history(self) -> tuple[FrozenTrial, ...]:
         """All trials, oldest first."""
@@ -106,6 +116,35 @@ class Study:
             if one.user_attrs.get(TOKEN) == token
         )
 
+    def count_for(self, home: str, count: int) -> None:
+        """Keep a count for those who are known as ``home``, by which they live."""
+        self._study.set_user_attr(COUNT + home, count)
+
+    def counts(self) -> dict[str, int]:
+        """The counts of all homes."""
+        return {
+            name.removeprefix(COUNT): int(count)
+            for name, count in self._study.user_attrs.items()
+            if name.startswith(COUNT)
+        }
+
+    def take_over(self, record: Record, home: str) -> bool:
+        """Make a trial that has not ended one of ``home``; False if another did."""
+        with self.turn():
+            now = Record.of(self._frozen(record.number))
+            if (now.state, now.home) != (RUNNING, record.home):
+                return False
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                trial = Trial(self._study, self._frozen(record.number)._trial_id)
+                trial.set_user_attr(HOME, home)
+            return True
+
+    def is_at_work(self, record: Record) -> bool:
+        """Whether a trial has not ended and still is one of its home."""
+        now = Record.of(self._frozen(record.number))
+        return (now.state, now.home) == (RUNNING, record.home)
+
     def report(self, number: int, losses: Mapping[int, float]) -> bool:
         """Keep test losses by evaluation, from 1; whether the trial should end now."""
         frozen = self._frozen(number)
@@ -130,7 +169,12 @@ class Study:
         reason: str = "",
         seconds: float | None = None,
     ) -> None:
-        """How a trial ended: complete with a value, pruned, or failed for a reason."""
+        """How a trial ended: complete with a value, pruned, or failed for a reason.
+
+        Of a trial that somebody else has told of nothing more is said.
+        """
+        if self._frozen(number).state.is_finished():
+            return
         trial_id = self._frozen(number)._trial_id
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -152,6 +196,7 @@ def open_study(
     space: Space,
     about: Mapping[str, Any],
     pruner: BasePruner | None = None,
+    turn: Turn = nullcontext,
 ) -> Study:
     """The study called ``name``, made if need be.
 
@@ -181,7 +226,7 @@ def open_study(
         study.set_user_attr(ABOUT, dict(about))
     elif problems := differences(name, then, about):
         raise UserError(*problems)
-    return Study(study, space)
+    return Study(study, space, turn)
 
 
 def differences(

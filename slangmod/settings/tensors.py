@@ -85,6 +85,17 @@ def count_parameters(model: Model, vocab: int) -> int:
     return sum(map(math.prod, tensors_of(model, vocab).values()))
 
 
+def weights_by_place(model: Model, vocab: int) -> tuple[int, int]:
+    """Bytes of float32 weights: of the largest layer, and of all outside of layers."""
+    layers: dict[str, int] = {}
+    for name, shape in tensors_of(model, vocab).items():
+        first, number, *_ = [*name.split("."), ""]
+        place = number if first == "layers" else ""
+        layers[place] = layers.get(place, 0) + 4 * math.prod(shape)
+    outside = layers.pop("")
+    return max(layers.values()), outside
+
+
 def hidden_width(dim: int, part: FeedForward) -> int:
     """Outputs of the first feed-forward projection; of "glu" an even number.
 

@@ -4,7 +4,7 @@ A row is a document. One that is very long takes several rows, all but the last 
 them with ``more`` set, so that whoever reads it needs no more memory than for others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +117,16 @@ def write_corpus(folder: Path, dealt: Iterable[tuple[str, str]]) -> dict[str, Wr
     return {s: Written(w.documents, w.characters) for s, w in writers.items()}
 
 
+def join_files(folder: Path, split: str, parts: Sequence[Path]) -> None:
+    """Write documents of files that SplitWriter has made as if in one go."""
+    with ExitStack() as stack:
+        writer = SplitWriter(folder, split, stack)
+        for path in parts:
+            for document in _joined(_rows_of_own(path)):
+                writer.add(document)
+        writer.flush()
+
+
 def corpus_files(folder: Path, split: str) -> tuple[Path, ...]:
     """The files of one split, in order of their names.
 
@@ -146,8 +156,13 @@ def corpus_digests(folder: Path, splits: tuple[str, ...] = SPLITS) -> dict[str, 
 def corpus_rows(folder: Path, split: str) -> Iterator[Row]:
     """The rows of one split, by file name and place, few in memory at a time."""
     for path in corpus_files(folder, split):
-        with named_errors(path):
-            yield from _rows_of(path)
+        yield from file_rows(path)
+
+
+def file_rows(path: Path) -> Iterator[Row]:
+    """The rows of one corpus file, few in memory at a time."""
+    with named_errors(path):
+        yield from _rows_of(path)
 
 
 def _rows_of(path: Path) -> Iterator[Row]:
@@ -159,6 +174,10 @@ def _rows_of(path: Path) -> Iterator[Row]:
                 if row is not None:
                     yield Row(row, goes_on)
         return
+    yield from _rows_of_own(path)
+
+
+def _rows_of_own(path: Path) -> Iterator[Row]:
     with open_table(path) as table:
         check_column(table, TEXT, path)
         columns = [name for name in COLUMNS if name in table.schema_arrow.names]
@@ -169,8 +188,17 @@ def _rows_of(path: Path) -> Iterator[Row]:
 
 def corpus_documents(folder: Path, split: str) -> Iterator[str]:
     """The documents of one split, each in one piece."""
+    return _joined(corpus_rows(folder, split))
+
+
+def file_documents(path: Path) -> Iterator[str]:
+    """The documents of one corpus file, each in one piece."""
+    return _joined(file_rows(path))
+
+
+def _joined(rows: Iterable[Row]) -> Iterator[str]:
     parts: list[str] = []
-    for text, more in corpus_rows(folder, split):
+    for text, more in rows:
         parts.append(text)
         if not more:
             yield "".join(parts)
@@ -179,10 +207,17 @@ def corpus_documents(folder: Path, split: str) -> Iterator[str]:
 
 def count_rows(folder: Path, split: str) -> int:
     """Number of rows of one split, from the files' own account."""
+    return sum(map(count_file_rows, corpus_files(folder, split)))
+
+
+def count_file_rows(path: Path) -> int:
+    """Number of rows of one corpus file, from its own account."""
     from pyarrow.parquet import read_metadata
 
-    rows = 0
-    for path in corpus_files(folder, split):
-        with named_errors(path):
-            rows += read_metadata(path).num_rows
-    return rows
+    with named_errors(path):
+        return int(read_metadata(path).num_rows)
+
+
+def count_documents(path: Path) -> int:
+    """Number of documents of one corpus file: rows that nothing more follows."""
+    return sum(not row.more for row in file_rows(path))

@@ -11,7 +11,7 @@
 A text with too few lines for that is cut at spaces, one without spaces anywhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,9 +38,13 @@ class Plan:
     borders: str = ""
     """what the cuts fall on: lines, spaces or characters"""
 
-    def deal(self, documents: Iterable[Document]) -> Iterator[tuple[str, str]]:
-        """Each document with its split; the one that a cut goes through in parts."""
-        begin = 0
+    def deal(
+        self, documents: Iterable[Document], begin: int = 0
+    ) -> Iterator[tuple[str, str]]:
+        """Each document with its split; the one that a cut goes through in parts.
+
+        ``begin``: characters of train before the first of them.
+        """
         for named, text in documents:
             split = self.split_of(named, text)
             if split != "train" or not self.cuts:
@@ -61,6 +65,14 @@ class Plan:
         for (start, split), end in zip(starts, ends, strict=True):
             if part := text[max(start, 0) : max(end, 0)]:
                 yield split, part
+
+    def before_cuts(self, named: Mapping[str | None, int]) -> int:
+        """Of characters by the split that files ask for: those of train, uncut."""
+        return sum(
+            count
+            for split, count in named.items()
+            if not (self.by_name and split not in (None, "train"))
+        )
 
     def in_words(self) -> str:
         """What was done about empty splits, for people; empty if nothing was."""

@@ -4,18 +4,13 @@ What a text becomes depends on it and the tokenizer alone, so the result is the 
 any number of processes. They end with the one that started them, however that ends.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from slangmod.errors import RunError
+from slangmod.parallel.workers import pool_of
 from slangmod.text.tokenizer import Codec
 
 if TYPE_CHECKING:
@@ -28,13 +23,6 @@ ALONE: Final = 32
 """Batches that are encoded before it pays to start other processes."""
 AHEAD: Final = 2
 """Batches that wait for each process, so that none waits for us."""
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
 
 
 def encoded_together(
@@ -56,27 +44,13 @@ def _by_others(
     batches: Iterable[Sequence[str]], codec: Codec, processes: int
 ) -> Iterator["Ids"]:
     waiting: deque[Future[Ids]] = deque()
-    pool = ProcessPoolExecutor(
-        processes,
-        # A fork would take over threads, and locks that nobody would ever free.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=(codec.to_json(), codec.eos_string),
-    )
-    try:
+    with pool_of(processes, _begin, (codec.to_json(), codec.eos_string)) as pool:
         for texts in batches:
             waiting.append(pool.submit(_encode, texts))
             if len(waiting) > AHEAD * processes:
                 yield waiting.popleft().result()
         for ids in waiting:
             yield ids.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a process that encodes was killed, perhaps for want of memory; with "
-            "threads = 1 there is none but this"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _codecs: list[Codec] = []
@@ -85,16 +59,7 @@ _codecs: list[Codec] = []
 
 def _begin(content: str, eos_string: str) -> None:
     """What such a process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent heeds it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _codecs.append(Codec.from_json(content, eos_string))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _encode(texts: Sequence[str]) -> "Ids":

@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import Tensor
 
 from slangmod.errors import RunError
 from slangmod.files import folder_aside, new_file, remove_folder, sync_folder
 from slangmod.optim.state import restore
 from slangmod.reading import read_json
-from slangmod.training.copies import Weights, renew
+from slangmod.training.copies import Weights, renew, weights_of
 from slangmod.training.disk import refuse_without_room
 from slangmod.training.manifest import (
     MANIFEST,
@@ -34,6 +31,7 @@ from slangmod.training.manifest import (
     problems_in,
     text_of,
 )
+from slangmod.training.parts import holds, read_moments, read_weights, wanted_of
 from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE, Snapshot, take
 from slangmod.training.state import (
     AVERAGE_FILE,
@@ -103,10 +101,18 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
         manifest = manifest_of(snapshot.step, files, snapshot.inputs)
         text = text_of(manifest).encode()
         files[MANIFEST] = write_file(aside / MANIFEST, iter([text]))
-        if (bad := misread(aside, files)) is not None:
-            reason = "what was written cannot be read back"
-            raise OSError(errno.EIO, reason, str(path / bad.name))
+        check_written(aside, files, path)
     return path
+
+
+def check_written(aside: Path, files: Mapping[str, Written], path: Path) -> None:
+    """Raise OSError if the disk gives back other ``files`` than were written.
+
+    They are in ``aside``, which is to become ``path``.
+    """
+    if (bad := misread(aside, files)) is not None:
+        reason = "what was written cannot be read back"
+        raise OSError(errno.EIO, reason, str(path / bad.name))
 
 
 def write_file(path: Path, content: Iterator[bytes | memoryview]) -> Written:
@@ -212,57 +218,35 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
     content = read_state(path)
     try:
         state.take(content)
-        tensors = load_file(path / OPTIMIZER)
+        tensors = read_moments(path, OPTIMIZER, state.optimizer, state.model)
         restore(state.optimizer, state.model, tensors, content["optimizer"])
-    except (*UNCLEAR, SafetensorError) as error:
+    except UNCLEAR as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
 
 def load_weights(path: Path, model: torch.nn.Module, name: str = MODEL) -> None:
-    """Copy file ``name`` of ``path`` into ``model``; RunError if it does not fit."""
-    model.load_state_dict(read_weights(path, name, model.state_dict()))
+    """Copy the weights ``name`` of ``path`` into ``model``; RunError if they differ.
+
+    Where a model is spread over several processes, its own rows.
+    """
+    weights = weights_of(model)
+    found = read_weights(path, name, wanted_of(model, weights))
+    with torch.no_grad():
+        for key, tensor in found.items():
+            weights[key].copy_(tensor)
 
 
 def load_copy(path: Path, name: str, copy: Weights, model: torch.nn.Module) -> None:
-    """Copy the file ``name`` of ``path`` into ``copy``.
+    """Copy the weights ``name`` of ``path`` into ``copy``.
 
     A run that was saved without the weights of its last evaluation, because it was
     not yet asked to stop where they come to rest, counts from those it was saved with.
     """
-    if name == EVALUATED_FILE and not (path / name).exists():
+    if name == EVALUATED_FILE and not holds(path, name):
         renew(copy, model)
         return
-    for key, tensor in read_weights(path, name, copy).items():
+    for key, tensor in read_weights(path, name, wanted_of(model, copy)).items():
         copy[key].copy_(tensor)
-
-
-def read_weights(path: Path, name: str, like: Mapping[str, Tensor]) -> Weights:
-    """The tensors in file ``name`` of checkpoint ``path``, in host memory.
-
-    Names, shapes and types are compared with those of ``like`` before a tensor is
-    read; RunError if they differ.
-    """
-    expected = {key: (tuple(one.shape), kind_of(one)) for key, one in like.items()}
-    try:
-        with safe_open(path / name, framework="pt") as file:
-            keys = list(file.keys())
-            parts = {key: file.get_slice(key) for key in keys}
-            found = {
-                key: (tuple(part.get_shape()), part.get_dtype())
-                for key, part in parts.items()
-            }
-            if found != expected:
-                odd = min(key for key, _ in found.items() ^ expected.items())
-                raise RunError(f"{path}: weights are not this model's: {odd}")
-            return {key: file.get_tensor(key) for key in expected}
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path / name}: {error}") from error
-
-
-def kind_of(tensor: Tensor) -> str:
-    """How safetensors spells the type of ``tensor``, such as F32."""
-    bits = 8 * tensor.element_size()
-    return f"{'F' if tensor.is_floating_point() else 'I'}{bits}"
 
 
 def abandon_after(folder: Path, step: int) -> None:

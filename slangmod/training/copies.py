@@ -10,18 +10,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from slangmod.parallel.shards import own_parameters, shards_of
+
 Weights = dict[str, Tensor]
 """By the names that ``state_dict`` has; tied ones once."""
 
 
+def weights_of(model: nn.Module) -> Weights:
+    """The weights of ``model`` themselves; of one that is spread out the own rows."""
+    shards = shards_of(model)
+    return model.state_dict() if shards is None else dict(shards.own)
+
+
 def copy_weights(model: nn.Module) -> Weights:
     """The weights of ``model`` as they are now, in memory of their own."""
-    return {name: w.detach().clone() for name, w in model.named_parameters()}
+    return {name: w.detach().clone() for name, w in own_parameters(model).items()}
 
 
 def renew(copy: Weights, model: nn.Module) -> None:
     """Make ``copy`` the weights of ``model`` as they are now."""
-    for name, weight in model.named_parameters():
+    for name, weight in own_parameters(model).items():
         copy[name].copy_(weight.detach())
 
 
@@ -29,9 +37,12 @@ def distance(copy: Weights, model: nn.Module) -> float:
     """2-norm of the difference between all weights of ``model`` and ``copy``."""
     parts = [
         torch.linalg.vector_norm(weight.detach() - copy[name], dtype=torch.float64)
-        for name, weight in model.named_parameters()
+        for name, weight in own_parameters(model).items()
     ]
-    return float(torch.linalg.vector_norm(torch.stack(parts)))
+    norm, shards = torch.linalg.vector_norm(torch.stack(parts)), shards_of(model)
+    if shards is not None:
+        norm = shards.team.sum(norm.square()).sqrt()
+    return float(norm)
 
 
 def decay_at(decay: float, step: int) -> float:
@@ -63,7 +74,8 @@ class Average:
     def follow(self, model: nn.Module, step: int) -> None:
         """``average += (1 - decay_at(step)) * (weights - average)``."""
         share = 1 - decay_at(self.decay, step)
-        pairs = [(self.weights[name], w) for name, w in model.named_parameters()]
+        own = own_parameters(model)
+        pairs = [(self.weights[name], weight) for name, weight in own.items()]
         averages, weights = zip(*pairs, strict=True)
         # As torch's own swa_utils does it: all weights at once, not one by one.
         torch._foreach_lerp_(averages, weights, share)
@@ -72,7 +84,8 @@ class Average:
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
         """Let ``model`` compute with the average while the block runs.
 
-        Memory changes hands and nothing is computed, so no bit changes.
+        Memory changes hands and nothing is computed, so no bit changes. What is spread
+        over several processes is theirs to move, so there contents change places.
         """
         self._swap(model)
         try:
@@ -81,5 +94,11 @@ class Average:
             self._swap(model)
 
     def _swap(self, model: nn.Module) -> None:
-        for name, weight in model.named_parameters():
-            weight.data, self.weights[name] = self.weights[name], weight.data
+        apart = shards_of(model) is not None
+        for name, weight in own_parameters(model).items():
+            if apart:
+                kept = weight.detach().clone()
+                weight.data.copy_(self.weights[name])
+                self.weights[name].copy_(kept)
+            else:
+                weight.data, self.weights[name] = self.weights[name], weight.data

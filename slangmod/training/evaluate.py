@@ -119,6 +119,8 @@ class Evaluator:
                             others += counts(logits, wanted)
         finally:
             model.train(was_training)
+            if model.shards is not None:
+                model.shards.gather_again()
         sums = torch.cat((total[None], total.new_tensor([tokens]), others))
         found, counted, *rest = self.team.sum(sums).tolist()
         return found, int(counted), rest

@@ -57,8 +57,11 @@ class Guard:
         self._optimizer: Any = state.optimizer
         self._course, self._rules, self._tell = state.course, rules, tell
         self._stage = state.counters.stage
-        fused = all(group.get("fused") for group in state.optimizer.param_groups)
-        self.on_device = fused and device.type == "cuda"
+        groups = state.optimizer.param_groups
+        fused = all(group.get("fused") for group in groups)
+        weights = (weight for group in groups for weight in group["params"])
+        there = all(weight.device.type == device.type for weight in weights)
+        self.on_device = fused and there and device.type == "cuda"
         self._bad = torch.tensor(
             self._course.bad_in_a_row, dtype=torch.float64, device=device
         )

@@ -19,10 +19,13 @@ from slangmod.errors import UserError
 from slangmod.files import sha256_of
 from slangmod.reading import LARGEST_JSON, parsed, read_limited
 from slangmod.training.disk import forget_cached
+from slangmod.training.index import TENSORS, Parts, parts_in, plain_index
 from slangmod.training.tensor_file import Written
 
-FORMAT: Final = 2
-"""Of checkpoints; 1 had no hash of the manifest itself, and is still read."""
+FORMAT: Final = 3
+"""Of checkpoints that several processes wrote; the highest that is read."""
+OF_ONE: Final = 2
+"""Of those that one wrote; 1 had no hash of the manifest itself, and is still read."""
 MANIFEST: Final = "manifest.json"
 OWN: Final = "sha256"
 """Key of the manifest's own hash."""
@@ -36,13 +39,21 @@ def own_hash(content: Mapping[str, Any]) -> str:
 
 
 def manifest_of(
-    step: int, files: Mapping[str, Written], inputs: Mapping[str, str]
+    step: int,
+    files: Mapping[str, Written],
+    inputs: Mapping[str, str],
+    index: Mapping[str, Parts] | None = None,
 ) -> dict[str, Any]:
-    """What is written beside ``files``; ``inputs`` are hashes of what went in."""
+    """What is written beside ``files``; ``inputs`` are hashes of what went in.
+
+    ``index``: what is in which of them, where several processes wrote them.
+    """
+    of_several = {} if index is None else {TENSORS: plain_index(index)}
     content = {
-        "format": FORMAT,
+        "format": OF_ONE if index is None else FORMAT,
         "step": step,
         "files": {name: asdict(known) for name, known in files.items()},
+        **of_several,
         **inputs,
         "versions": {
             "slangmod": __version__,
@@ -77,11 +88,12 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
             return [f"{place}: differs from what was written"]
         if type(number) is int and number > FORMAT:
             raise UserError(newer(path, content))
-        if number not in (1, FORMAT):
+        if number not in (1, OF_ONE, FORMAT):
             return [f"{place}: there is no format {number!r}"]
         if content["step"] != step:
             return [f"{place}: is that of step {content['step']!r}"]
-        lacking = [f"{path / n}: is not listed" for n in needed if n not in files]
+        listed = needed_files(parts_in(content) if number == FORMAT else {}, needed)
+        lacking = [f"{path / n}: is not listed" for n in listed if n not in files]
         if odd := [name for name in files if Path(name).name != name]:
             return [f"{place}: lists {odd[0]!r}, which is no plain name"]
         known = {n: Written(int(f["size"]), f["sha256"]) for n, f in files.items()}
@@ -96,6 +108,12 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
         for name, wanted in known.items()
         if (fault := fault_of(path / name, wanted))
     ]
+
+
+def needed_files(index: Mapping[str, Parts], needed: tuple[str, ...]) -> list[str]:
+    """The files that there must be for the sets of tensors that are ``needed``."""
+    whole = [name for name in needed if name not in index]
+    return [*whole, *(file for parts in index.values() for file in parts.files)]
 
 
 def newer(path: Path, content: Mapping[str, Any]) -> str:

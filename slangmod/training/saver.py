@@ -16,6 +16,7 @@ from typing import Any, Self
 from slangmod.complaints import Complaints
 from slangmod.errors import RunError
 from slangmod.files import sweep_asides
+from slangmod.parallel.team import ALONE, Team
 from slangmod.training.checkpoint import (
     abandon_after,
     checkpoint_path,
@@ -45,7 +46,8 @@ class Saver:
     and the best, that of step ``spared`` is never removed, nor those of the steps that
     ``needed`` names as long as it does. In the background, a thread
     writes a copy, one at a time. What goes wrong there is told at the next border of a
-    step. ``stop`` ends the run where one cannot be written, by RunError.
+    step. ``stop`` ends the run where one cannot be written, by RunError. ``team``: who
+    else has a part in the run; see ``SharedSaver``.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Saver:
         needed: Callable[[TrainState], Collection[int]] = nothing,
         clock: Callable[[], float] = time.monotonic,
         complaints: Complaints | None = None,
+        team: Team = ALONE,
     ) -> None:
         self.folder = folder
         self._about, self._keep, self._spared = about, keep, spared
@@ -77,6 +80,7 @@ class Saver:
         self._kept: OSError | None = None  # why something could not be removed
         self._again: float | None = None  # when a failed one is tried again
         self._complain = complaints or Complaints(clock)
+        self._team = team
 
     def save(self, state: TrainState) -> None:
         """Write the state as it is now, or begin to.
@@ -90,7 +94,7 @@ class Saver:
         self._look_at_room(snapshot)
         if self._owed is not None and self._owed.step != snapshot.best_step:
             self._owed = None  # there is a better one, or it was taken back
-        if error := self._sync():
+        if error := self._synced():
             self._heed(snapshot, error)
         elif self._background and self._begun and self._again is None:
             self._launch(snapshot.copied())
@@ -130,7 +134,7 @@ class Saver:
         self.wait()
         if self._again is None:
             return
-        if refused := self._sync():
+        if refused := self._synced():
             raise refused
         self._attempt(take(state, self._about))
         error, self._error = self._error, None
@@ -179,6 +183,10 @@ class Saver:
         except Exception as error:  # whatever it is, it must not end with a thread
             self._error = error
             return
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove what nobody needs; what keeps it from that is kept."""
         try:
             prune_checkpoints(self.folder, self._keep, self._stay | {self._spared})
         except OSError as error:
@@ -198,7 +206,7 @@ class Saver:
         self._begun = True
         if kept is not None:
             why = trouble(self.folder, kept)
-            self._complain(str(self.folder), f"{why}; it should be removed")
+            self._warn(str(self.folder), f"{why}; it should be removed")
 
     def _heed(self, snapshot: Snapshot, error: OSError) -> None:
         """Warn, and see to it that the best so far is not lost; or end the run."""
@@ -214,10 +222,17 @@ class Saver:
         if snapshot.step == snapshot.best_step:
             self._owed = snapshot.copied()
         self._again = self._clock() + BETWEEN_TRIES
-        self._complain(
+        self._warn(
             str(path),
             f"{why}; no checkpoint this time: training goes on, and it is tried again",
         )
+
+    def _synced(self) -> OSError | None:
+        """What keeps that from being durable which has been recorded, if anything."""
+        return self._sync()
+
+    def _warn(self, place: str, why: str) -> None:
+        self._complain(place, why)
 
     def _look_at_room(self, snapshot: Snapshot) -> None:
         """Warn once, at the start, if the disk has no room for two checkpoints."""

@@ -8,9 +8,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from slangmod.optim.state import stored
+from slangmod.optim.state import is_of_rows, stored
+from slangmod.parallel.shards import Shards, rows_of, shards_of
+from slangmod.training.copies import weights_of
+from slangmod.training.index import Parts, Placed, part_name
 from slangmod.training.state import TrainState
-from slangmod.training.tensor_file import Written, pieces, written
+from slangmod.training.tensor_file import TYPES, Written, pieces, written
 
 MODEL: Final = "model.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
@@ -32,12 +35,16 @@ class Snapshot:
     """of state.json"""
     inputs: Mapping[str, str]
     """hashes of what went into the run, by name"""
+    index: Mapping[str, Parts] | None = None
+    """what the files of all processes hold, where each has rows of its own"""
     own: bool = False
     """whether the tensors are copies, which training does not change"""
 
     @property
     def size(self) -> int:
-        """Bytes on disk, but for headers and the manifest."""
+        """Bytes on disk, but for headers and the manifest; of all processes."""
+        if self.index is not None:
+            return len(self.text) + sum(parts.size for parts in self.index.values())
         tensors = (one for each in self.tensors.values() for one in each.values())
         return len(self.text) + sum(one.numel() * one.element_size() for one in tensors)
 
@@ -70,12 +77,58 @@ def take(state: TrainState, about: Mapping[str, Any]) -> Snapshot:
     whose names end in ``_sha256`` go into the manifest, too.
     """
     tensors, scalars = stored(state.optimizer, state.model)
+    sets: Mapping[str, Tensors] = {
+        MODEL: weights_of(state.model),
+        OPTIMIZER: tensors,
+        **state.copies(),
+    }
+    index, shards = None, shards_of(state.model)
+    if shards is not None:
+        index = index_of(sets, shards, state.optimizer)
+        sets = own_files(sets, shards, index)
     content = {**state.plain(), "optimizer": scalars, "about": dict(about)}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return Snapshot(
         state.counters.step,
         state.patience.best_step,
-        {MODEL: state.model.state_dict(), OPTIMIZER: tensors, **state.copies()},
+        sets,
         text.encode("utf-8"),
         {key: about[key] for key in sorted(about) if key.endswith("_sha256")},
+        index,
     )
+
+
+def index_of(
+    sets: Mapping[str, Tensors], shards: Shards, optimizer: torch.optim.Optimizer
+) -> dict[str, Parts]:
+    """Where the rows of all processes will lie, ``sets`` being those of this one."""
+    size = shards.team.size
+
+    def placed(name: str, key: str, tensor: Tensor) -> Placed:
+        parameter, _, entry = (
+            key.rpartition("/") if name == OPTIMIZER else (key, "", "")
+        )
+        if not is_of_rows(optimizer, entry, tensor.ndim):
+            return Placed(TYPES[tensor.dtype], tuple(tensor.shape), None)
+        total = shards.shapes[parameter][0]
+        rows = (*(rows_of(rank, size, total).start for rank in range(size)), total)
+        return Placed(TYPES[tensor.dtype], (total, *tensor.shape[1:]), rows)
+
+    return {
+        name: Parts(
+            tuple(part_name(name, rank, size) for rank in range(size)),
+            {key: placed(name, key, tensor) for key, tensor in each.items()},
+        )
+        for name, each in sets.items()
+    }
+
+
+def own_files(
+    sets: Mapping[str, Tensors], shards: Shards, index: Mapping[str, Parts]
+) -> dict[str, Tensors]:
+    """What this process writes of ``sets``, by name of file."""
+    rank = shards.team.rank
+    return {
+        parts.files[rank]: {key: sets[name][key] for key in parts.shapes_in(rank)}
+        for name, parts in index.items()
+    }

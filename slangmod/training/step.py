@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from slangmod.data.dataset import Batch
+from slangmod.parallel.shards import Shards
 from slangmod.training.feed import to_device
 from slangmod.training.loss import count_targets
 from slangmod.training.portions import portions
@@ -85,13 +86,34 @@ def left_out(
     return StepResult(nothing, tokens, nothing[0])
 
 
-def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+def clip_gradients(
+    parameters: Sequence[nn.Parameter], limit: float, shards: Shards | None = None
+) -> Tensor:
     """Scale all gradients so that their overall 2-norm is at most ``limit``.
 
     -> the norm before clipping, a scalar on the device. A norm that is not finite
-    makes the gradients so, too: whoever calls must then not apply them.
+    makes the gradients so, too: whoever calls must then not apply them. ``shards``:
+    the own rows, where the parameters are spread over several processes.
     """
-    return nn.utils.clip_grad_norm_(parameters, limit)
+    if shards is None:
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    shards.collect()
+    return clip_rows(shards, limit)
+
+
+def clip_rows(shards: Shards, limit: float) -> Tensor:
+    """``clip_gradients`` where each process has some rows of each.
+
+    By ``limit / (norm + 1e-6)`` where that is below 1, as torch does.
+    """
+    gradients = [p.grad for p in shards.own.values() if p.grad is not None]
+    norms = torch.stack([torch.linalg.vector_norm(one) for one in gradients])
+    total = shards.team.sum(norms.to(shards.device).double().square().sum())
+    norm = total.sqrt().float()
+    scale = (limit / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale.to(gradient.device))
+    return norm
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

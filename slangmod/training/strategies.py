@@ -5,6 +5,7 @@ STRATEGIES.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import torch.distributed as dist
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from slangmod.data.dataset import Batch
+from slangmod.parallel.fsdp import held
 from slangmod.training.feed import to_device
 from slangmod.training.step import Objective
 from slangmod.training.wrapping import Wrapping
@@ -52,7 +54,18 @@ def ddp(model: nn.Module) -> Wrapping:
     return Wrapping(around, together.no_sync, float(dist.get_world_size()))
 
 
-STRATEGIES: Final[dict[str, Callable[[nn.Module], Wrapping]]] = {"ddp": ddp}
+def fsdp(model: nn.Module) -> Wrapping:
+    """Each process holds some rows of all weights; ``model`` was built so.
+
+    See ``slangmod.parallel.fsdp``. Its gradients are summed without being asked.
+    """
+    return Wrapping(hold=partial(held, model))
+
+
+STRATEGIES: Final[dict[str, Callable[[nn.Module], Wrapping]]] = {
+    "ddp": ddp,
+    "fsdp": fsdp,
+}
 """By ``parallel.strategy``."""
 
 

@@ -9,6 +9,7 @@ the library writes: larger types first, then by name.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,9 @@ TYPES: Final = {
 }
 """How the format spells types, in the order in which their tensors lie in a file."""
 
+DTYPES: Final = {TYPES[dtype]: dtype for dtype in TYPES}
+"""The other way round."""
+
 PIECE: Final = 2**24
 """Bytes that are written at once."""
 
@@ -54,28 +58,40 @@ def pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
 
     Raises ValueError for a type that the format does not have.
     """
+    known = {name: (one.dtype, tuple(one.shape)) for name, one in tensors.items()}
+    return pieces_read(known, tensors.__getitem__)
+
+
+def pieces_read(
+    known: Mapping[str, tuple[torch.dtype, tuple[int, ...]]],
+    read: Callable[[str], Tensor],
+) -> Iterator[bytes | memoryview]:
+    """As ``pieces``, of tensors that are ``read`` one after the other.
+
+    ``known``: type and shape of each.
+    """
     order = list(TYPES)
-    for name, tensor in tensors.items():
-        if tensor.dtype not in TYPES:
-            raise ValueError(f"{name}: {tensor.dtype} cannot be saved")
-    names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
-    yield header([(name, tensors[name]) for name in names])
+    for name, (dtype, _) in known.items():
+        if dtype not in TYPES:
+            raise ValueError(f"{name}: {dtype} cannot be saved")
+    names = sorted(known, key=lambda name: (order.index(known[name][0]), name))
+    yield header([(name, *known[name]) for name in names])
     for name in names:
-        flat = tensors[name].detach().contiguous().cpu().reshape(-1)
+        flat = read(name).detach().contiguous().cpu().reshape(-1)
         content = memoryview(flat.view(torch.uint8).numpy())
         for begin in range(0, len(content), PIECE):
             yield content[begin : begin + PIECE]
 
 
-def header(tensors: list[tuple[str, Tensor]]) -> bytes:
-    """Length and names, types, shapes and places of ``tensors``, in their order."""
+def header(tensors: list[tuple[str, torch.dtype, tuple[int, ...]]]) -> bytes:
+    """Length and names, types, shapes and places of tensors, in their order."""
     content: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
-    for name, tensor in tensors:
-        end = position + tensor.numel() * tensor.element_size()
+    for name, dtype, shape in tensors:
+        end = position + math.prod(shape) * dtype.itemsize
         content[name] = {
-            "dtype": TYPES[tensor.dtype],
-            "shape": list(tensor.shape),
+            "dtype": TYPES[dtype],
+            "shape": list(shape),
             "data_offsets": [position, end],
         }
         position = end

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from slangmod.data.dataset import Batch, TokenDataset
+from slangmod.parallel.shards import shards_of
 from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.schedules import Schedule
 from slangmod.training import times
@@ -140,7 +141,9 @@ class Trainer(Borders):
         ledger.stopwatch.turn_to(times.COMPUTE)
         losses, tokens = self.learn(batches, begin, whole)
         ledger.stopwatch.turn_to(times.OPTIMIZER)
-        norm = clip_gradients(list(state.model.parameters()), self.clip_grad)
+        norm = clip_gradients(
+            list(state.model.parameters()), self.clip_grad, shards_of(state.model)
+        )
         result = StepResult(losses, tokens, norm)
         guard.take_step(result, Note(counters.step + 1, epoch, begin, tokens, rate))
         state.optimizer.zero_grad(set_to_none=True)

@@ -248,7 +248,7 @@ def test_an_interrupted_run_leaves_the_old_corpus(settings, corpus, monkeypatch)
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("slangmod.commands.clean.sha256_of", stop)
+    monkeypatch.setattr("slangmod.commands.raw_parts.sha256_of", stop)
     with pytest.raises(KeyboardInterrupt):
         clean(settings(min_doc_len=3))
     assert state_of(corpus.parent) == before

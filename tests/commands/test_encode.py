@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from slangmod.commands import encode as module
+from slangmod.commands import file_ids
 from slangmod.commands.clean import clean
 from slangmod.commands.encode import encode
 from slangmod.commands.tokenize import tokenize
@@ -109,7 +110,7 @@ def test_ids_do_not_depend_on_batches(settings, monkeypatch, dropout, name) -> N
     first = ids_of(made(settings(dropout=dropout)), "train")
     (folder,) = (encodings_folder(settings(dropout=dropout)),)
     (folder / "manifest.json").unlink()
-    monkeypatch.setattr(module, name, 20)
+    monkeypatch.setattr(file_ids, name, 20)
     encode(settings(dropout=dropout))
     assert ids_of(check_fresh(settings(dropout=dropout)), "train") == first
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from slangmod.cli import main
+from slangmod.commands.plan_devices import Wish, wish_of
 from slangmod.settings.schedules import build_schedule
 from slangmod.settings.tensors import count_parameters
 
@@ -146,3 +147,68 @@ def test_no_step_is_tried_that_would_not_fit(capsys, toml, monkeypatch):
     told = capsys.readouterr()
     assert "no steps are tried" in told.err
     assert "not known: no steps were tried" in told.out
+
+
+def test_for_several_devices_it_says_what_each_holds_sends_and_does(capsys, toml):
+    words = ["--devices", "4", "--device-memory", "10", "--bandwidth", "2"]
+    plan = planned(capsys, toml, *words)
+    devices, parameters = plan["devices"], plan["parameters"]["total"]
+    assert (devices["number"], devices["rows_of_each"]) == (4, 1)
+    assert devices["available_bytes_of_each"] == 9 * 10**9
+    assert (devices["bandwidth"], devices["bandwidth_is"]) == (2e9, "given")
+    assert devices["strategy"] == "ddp"
+    ddp, fsdp = devices["strategies"]["ddp"], devices["strategies"]["fsdp"]
+    assert ddp["moved_bytes_per_step"] == 2 * 3 / 4 * 4 * parameters
+    assert fsdp["moved_bytes_per_step"] == 3 * 3 / 4 * 4 * parameters
+    for one in (ddp, fsdp):
+        parts = one["divided"] + one["gathered"] + one["activations"]
+        assert one["bytes"] == parts + plan["memory"]["process"]
+        speed = one["tokens_per_second"] * one["seconds_per_step"]
+        assert round(speed) == 4 * 8
+    # AdamW: weights, gradients, two moments; and the tables of positions.
+    assert 16 * parameters <= ddp["divided"] < 17 * parameters + 4 * 16 * 17
+    assert fsdp["divided"] == -(-ddp["divided"] // 4)
+    assert plan["tokens"] == 12 * 4 * 8
+
+
+def test_without_devices_nothing_is_said_of_them(capsys, toml):
+    assert "devices" not in planned(capsys, toml, "--no-calibration")
+    assert "devices" not in page_of(capsys, toml, "--no-calibration")
+
+
+def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
+    words = ["--no-calibration", "--devices", "2", "--device-memory", "0.00001"]
+    page = page_of(capsys, toml, *words)
+    assert "2 devices, 2 rows of a mini-batch each" in page
+    assert "fsdp: with ddp each device would hold" in page
+    assert "at 1 GB/s (assumed), a step" in page
+    assert max(map(len, page.splitlines())) <= 100
+    lbfgs = page_of(capsys, toml, *words, "--train.optimizer", "bfgs")
+    assert "ddp: bfgs needs whole weights" in lbfgs
+
+
+def test_torchrun_says_how_many_devices_there_are():
+    place = {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_RESTART_COUNT": "0"}
+    place |= {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    place |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "::1", "MASTER_PORT": "1"}
+    assert wish_of({}, {}) is None
+    assert wish_of({}, place) == Wish(2, None, None)
+    assert wish_of({"devices": "4"}, place) == Wish(4, None, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--devices", "3"],
+            "batch_size = 4: 3 devices cannot share it evenly; 3 or 6",
+        ),
+        (["--devices", "1.5"], "--devices 1.5: must be a whole number above 0"),
+        (["--devices", "many"], "such as 8"),
+        (["--devices", "2", "--bandwidth", "0"], "--bandwidth 0: must be a number"),
+        (["--bandwidth", "5"], "--devices: say how many there are"),
+    ],
+)
+def test_what_cannot_be_planned_for_is_refused(capsys, toml, words, said):
+    assert main(["plan", "--toml", str(toml), "--no-calibration", *words]) == 2
+    assert said in capsys.readouterr().err

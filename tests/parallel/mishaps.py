@@ -1,5 +1,6 @@
 """What one process of several does to itself, or has happen to it."""
 
+import errno
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import time
 from typing import Any
 
 from slangmod.commands import session, train
+from slangmod.training import sharded
 from slangmod.training.trainer import Trainer
 
 
@@ -109,3 +111,31 @@ def at_rank(rank: int, what: str) -> str:
         "    from tests.parallel import mishaps\n"
         f"    mishaps.{what}\n"
     )
+
+
+def in_part_of(step: int, act: Any, times: int) -> None:
+    """Let ``act(path)`` happen, so often, before a file of own rows is written."""
+    write, left = sharded.write_file, times
+
+    def write_file(path: Any, content: Any) -> Any:
+        nonlocal left
+        if left and path.parent.name.endswith(f"step-{step:09d}"):
+            left -= 1
+            act(path)
+        return write(path, content)
+
+    sharded.write_file = write_file
+
+
+def no_room_for(step: int, times: int) -> None:
+    """A disk that is full for this process, so many times, at a checkpoint."""
+
+    def act(path: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    in_part_of(step, act, times)
+
+
+def kill_in_part_of(step: int) -> None:
+    """SIGKILL while the rows of a checkpoint are written."""
+    in_part_of(step, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)

@@ -34,7 +34,7 @@ def test_a_short_text_starts_no_process(monkeypatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(together, "ProcessPoolExecutor", never)
+    monkeypatch.setattr(together, "pool_of", never)
     assert len(list(encoded_together(batches(5), learnt("bpe"), 2))) == 5
     monkeypatch.setattr(together, "ALONE", 0)
     assert len(list(encoded_together(batches(5), learnt("bpe"), 1))) == 5

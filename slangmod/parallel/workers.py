@@ -1,0 +1,79 @@
+"""Functions called in several processes of this machine, results in order.
+
+The processes end with the one that started them, however that ends, and at once where
+it gives up.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from slangmod.errors import RunError
+
+
+def results_of[T](
+    processes: int, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[T]:
+    """``function`` of each of ``arguments``, in order, in as many processes as pay.
+
+    Raises what the function raises, of several calls the first, and RunError if one
+    of the processes dies.
+    """
+    processes = min(processes, len(arguments))
+    if processes <= 1:
+        yield from (function(*each) for each in arguments)
+        return
+    with pool_of(processes) as pool:
+        for call in [pool.submit(function, *each) for each in arguments]:
+            yield call.result()
+
+
+@contextmanager
+def pool_of(
+    processes: int,
+    begin: Callable[..., object] | None = None,
+    arguments: tuple[Any, ...] = (),
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes that each call ``begin`` first; killed where the block ends badly."""
+    before = {*multiprocessing.active_children()}
+    pool = ProcessPoolExecutor(
+        processes,
+        # A fork would take over threads, and locks that nobody would ever free.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(begin, arguments),
+    )
+    try:
+        yield pool
+    except BaseException as error:
+        for process in {*multiprocessing.active_children()} - before:
+            process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise RunError(
+                "a process that helps was killed, perhaps for want of memory; with "
+                "threads = 1 there is none but this"
+            ) from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(begin: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """What such a process does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent heeds it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
