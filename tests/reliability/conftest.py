@@ -13,7 +13,6 @@ from tests.reliability.workplace import Here, make_workplace
 from tests.reliability.workshop import workshop as workshop
 from tests.training.conftest import bench as bench
 
-
 LONG = 1800
 """Seconds that a slow proof may take, for there may be other work on the machine."""
 
