@@ -47,15 +47,24 @@ KNOWN: Final[dict[str, tuple[float, float, float]]] = {
 """TFLOP/s by KINDS, dense, sums in float32, from NVIDIA's data sheets; by the name that
 the driver has for the whole card. One of another name, be it a part, is measured."""
 
-SHAPES: Final = ((512, 512, 512), (2048, 256, 1024), (1024, 1024, 1024))
-"""Rows, sums and columns of the products that are tried: one that fits into caches, one
-of a small model, a larger one."""
+SHAPES: Final = (
+    (256, 256, 256),
+    (1024, 256, 512),
+    (2048, 256, 1024),
+    (1024, 1024, 1024),
+)
+"""Rows, sums and columns of the products that are tried, larger and larger: from one
+that fits into caches to one of a large model."""
 
 LARGER: Final = {"cuda": 4}
 """How many times as large they are in each direction, by kind of device."""
 
 BRIEF: Final = 0.01
 """Seconds for which each product is repeated; at least twice after the first."""
+
+ENOUGH: Final = 0.2
+"""A product that takes this share of those seconds keeps the device busy: no larger one
+is tried, which would be no faster and only take longer."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +110,14 @@ def measured(
     ``threads`` is how many there are: with others it is measured anew.
     """
     del threads
-    size = LARGER.get(device.type, 1)
-    shapes = [tuple(size * side for side in shape) for shape in SHAPES]
-    return max(
-        2.0 * rows * inner * columns / fastest(device, precision, shape, seconds)
-        for shape in shapes
-        for rows, inner, columns in (shape,)
-    )
+    size, best = LARGER.get(device.type, 1), 0.0
+    for shape in SHAPES:
+        rows, inner, columns = (size * side for side in shape)
+        took = fastest(device, precision, (rows, inner, columns), seconds)
+        best = max(best, 2.0 * rows * inner * columns / took)
+        if took >= ENOUGH * seconds:
+            break
+    return best
 
 
 def fastest(

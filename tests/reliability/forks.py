@@ -23,10 +23,15 @@ ENVIRONMENT = {
 
 
 SHARED = (
+    "numpy.ctypeslib",
     "torch._dynamo",
     "safetensors.torch",
+    "slangmod.commands.busy",
+    "slangmod.commands.calls",
     "slangmod.commands.resume",
     "slangmod.commands.train",
+    "slangmod.search.grammar",
+    "tokenizers",
 )
 """What is slow to load, and starts no thread that a fork would lack."""
 

@@ -1,10 +1,12 @@
 """How fast a device could be: from a table where it is known, else measured."""
 
+import math
+
 import pytest
 import torch
 
 from slangmod.training import peak
-from slangmod.training.peak import KINDS, KNOWN, SHAPES, Peak, kind_of, peak_of
+from slangmod.training.peak import ENOUGH, KINDS, KNOWN, SHAPES, Peak, kind_of, peak_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -59,12 +61,29 @@ def test_every_gpu_is_faster_with_fewer_bits():
 
 
 def test_the_fastest_of_the_products_is_the_peak_and_threads_are_named(monkeypatch):
-    taken = dict.fromkeys(SHAPES, 1.0) | {SHAPES[1]: 1e-3}
+    taken = dict.fromkeys(SHAPES, 1e-5) | {SHAPES[1]: 1e-9}
     monkeypatch.setattr(peak, "fastest", lambda _, __, shape, ___: taken[shape])
     rows, inner, columns = SHAPES[1]
     measured = peak_of(CPU, "float32")
-    assert measured.flops == pytest.approx(2e3 * rows * inner * columns)
+    assert measured.flops == pytest.approx(2e9 * rows * inner * columns)
     assert measured.source == "measured, float32, 1 thread"
+
+
+def test_no_larger_product_is_tried_than_one_that_keeps_the_device_busy(monkeypatch):
+    tried = []
+
+    def fastest(_, __, shape, seconds):
+        tried.append(shape)
+        return seconds * (ENOUGH if len(tried) == 2 else ENOUGH / 2)
+
+    monkeypatch.setattr(peak, "fastest", fastest)
+    peak_of(CPU, "float32")
+    assert tried == list(SHAPES[:2])
+
+
+def test_each_product_is_larger_than_the_one_before():
+    sizes = [math.prod(shape) for shape in SHAPES]
+    assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
