@@ -2,10 +2,10 @@
 
     python benchmarks/sharing.py
 
-FILES files of program text of the running Python, SIZE characters each, are cleaned and
-encoded in turns, ROUNDS times: by one process of one thread, by one with two, and by two
-that srun would have started, of one thread each. The figures are wall seconds of the
-commands, loading Python included; what they make must be the same, byte for byte.
+FILES files of program text of the running Python, SIZE characters each, are cleaned
+and encoded in turns, ROUNDS times: by one process of one thread, by one with two, and
+by two that srun would have started, of one thread each. The figures are wall seconds of
+the commands, loading Python included; what they make must be the same, byte for byte.
 """
 
 import hashlib

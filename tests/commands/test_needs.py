@@ -41,6 +41,7 @@ def test_rows_that_cannot_be_divided_are_refused():
         share_of(tiny(), 16)
 
 
+@pytest.mark.slow
 def test_the_memory_that_is_free_decides_and_neighbours_share_it(monkeypatch):
     settings = tiny()
     one = needs_of(settings, VOCAB, CPU, 2)
@@ -57,6 +58,7 @@ def test_the_memory_that_is_free_decides_and_neighbours_share_it(monkeypatch):
         assert choice.why.startswith(f"{strategy}: ")
 
 
+@pytest.mark.slow
 def test_the_stage_that_needs_most_decides(monkeypatch):
     small = tiny()
     rows = ("train.batch_size", 512)

@@ -173,9 +173,9 @@ def test_for_several_devices_it_says_what_each_holds_sends_and_does(capsys, toml
 
 def test_without_devices_nothing_is_said_of_them(capsys, toml):
     assert "devices" not in planned(capsys, toml, "--no-calibration")
-    assert "devices" not in page_of(capsys, toml, "--no-calibration")
 
 
+@pytest.mark.slow
 def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
     words = ["--no-calibration", "--devices", "2", "--device-memory", "0.00001"]
     page = page_of(capsys, toml, *words)
