@@ -20,6 +20,7 @@ def tiny(**more):
     return Settings.model_validate(content).replace(**more)
 
 
+@pytest.mark.slow
 def test_needs_are_those_of_a_device_with_its_own_rows():
     settings = tiny()
     total = 4 * count_parameters(settings.model, VOCAB)
