@@ -49,12 +49,12 @@ def training() -> Iterator[Row]:
             )
     found = read("earlier")
     for row, ratio in found.get("times_as_fast_as", {}).items():
-        goal = times(found["goal"]) if row == "earlier" else ""
+        goal = times(found["goal"]) if row == "slangmod, earlier" else ""
         figures = times(ratio["median"]), times(ratio["best"])
         yield (
             "training, small and with dropout" * ("without" not in row)
             or "training, small",
-            f"what slangmod 0.1 did, {row}",
+            f"what slangmod 0.1 did: {row}",
             goal,
             *figures,
         )

@@ -5,7 +5,8 @@
 Each command is a process of its own; they take turns. "train" is a tiny model without
 compile, from the start of the process until its first row is in steps.csv, with all
 that comes before: settings, data, model, folder, checkpoint of step 0. It is compared
-with ``python -c "import torch"``.
+with ``python -c "import torch"``. Modules are compiled to byte code in the first round
+only, as pip does it when it installs a package, whatever the environment says of that.
 """
 
 import json
@@ -98,6 +99,7 @@ def main() -> None:
     }
     busy: dict[str, list[float]] = {name: [] for name in commands}
     waited: dict[str, list[float]] = {name: [] for name in commands}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # which some machines set
     with tempfile.TemporaryDirectory() as folder:
         prepared(Path(folder))
         for number in range(ROUNDS):

@@ -66,27 +66,20 @@ ENOUGH: Final = 0.95
 
 def work_off(row: str, tokens: Path, threads: int) -> None:
     """Be the process of one loop."""
-    from training_turns import OverError, Turns
+    from training_turns import Turns, be_a_loop
 
     loop, precision, compiled = ROWS[row]
-    turns = Turns(warm_up=5)
-    if loop == "slangmod":
-        from slangmod.libraries import prepare
 
-        prepare(os.environ)
-    import torch
-    from training_ours import VOCAB, settings_of, slangmod
-    from training_rivals import LOOPS, Work
+    def train(turns: Turns) -> None:
+        from training_ours import VOCAB, settings_of, slangmod
+        from training_rivals import LOOPS, Work
 
-    torch.manual_seed(1)
-    torch.set_num_threads(threads)
-    try:
         if loop == "slangmod":
             slangmod(settings_of(precision, compiled, threads), turns)
         else:
             LOOPS[loop](Work(tokens, VOCAB, precision, compiled), turns)
-    except OverError:
-        pass
+
+    be_a_loop(train, threads, ours=loop == "slangmod")
 
 
 def there(rows: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -54,6 +55,24 @@ class Turns:
             raise OverError
         self._left = int(line)
         self._begin()
+
+
+def be_a_loop(train: Callable[[Turns], object], threads: int, *, ours: bool) -> None:
+    """Be the process of a loop: ``train`` until nobody wants another turn.
+
+    ``ours``: what slangmod says to the libraries before they are loaded is said.
+    """
+    turns = Turns(warm_up=5)
+    if ours:
+        from slangmod.libraries import prepare
+
+        prepare(os.environ)
+    import torch
+
+    torch.manual_seed(1)
+    torch.set_num_threads(threads)
+    with suppress(OverError):
+        train(turns)
 
 
 @dataclass

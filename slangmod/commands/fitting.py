@@ -11,6 +11,7 @@ from slangmod.errors import NEEDS_LESS, UserError
 from slangmod.settings.automatic import in_portions, portion_sizes
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import stages_of
+from slangmod.training.allocator import keeps_memory
 from slangmod.training.heap import resident_peak
 from slangmod.training.memory import free_bytes
 from slangmod.training.rehearsal import rehearse
@@ -80,4 +81,6 @@ def needed(settings: Settings, rows: int, vocab: int, device: torch.device) -> i
     """Bytes that training takes with ``rows`` rows at a time."""
     portion = in_portions(settings, rows)
     rehearsal = rehearse(portion, vocab, device, build_objective)
-    return resident_peak(rehearsal.events) if device.type == "cpu" else rehearsal.peak
+    if device.type == "cpu":
+        return resident_peak(rehearsal.events, kept=keeps_memory(device))
+    return rehearsal.peak

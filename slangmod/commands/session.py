@@ -28,6 +28,7 @@ from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.settings.derived import seconds_of
 from slangmod.settings.sections import Settings
+from slangmod.training.allocator import keep_memory
 from slangmod.training.chance import seed_batch
 from slangmod.training.chunks import Aim, prediction_loss
 from slangmod.training.course import Rules
@@ -40,8 +41,7 @@ from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
 from slangmod.training.wrapping import UNWRAPPED, Wrapping
 
-MOST_BATCHES: Final = 10**10
-"""Mini-batches that a run has at most."""
+MOST_BATCHES: Final = 10**10  # mini-batches that a run has at most
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def new_state(
     strategy: str = DDP,  # fsdp: each process of the team has some rows
 ) -> TrainState:
     """A model with fresh weights, or those given, on ``device``, and its optimizer."""
+    keep_memory(device)
     model = new_model(settings, vocab, device, weights, end, team, strategy)
     return build_state(settings, model, build_optimizer(settings, model))
 
@@ -158,10 +159,11 @@ def session_of(
 ) -> Session:
     """The session of the stage that ``state`` is in."""
     leg = legs[state.counters.stage - 1]
+    stage = leg.plan.settings
     assert isinstance(state.model, Transformer)  # new_state has built it
-    state.model.set_dropout(leg.plan.settings.model.dropout)
+    state.model.set_dropout(stage.model.dropout)
     train = leg.rows(state.counters)
-    objective = wrapping.around(build_objective(leg.plan.settings, state, device))
+    objective = wrapping.around(build_objective(stage, state, device))
     return Session(
         *(settings, legs, leg, device, state, train, test, objective, team, wrapping)
     )
@@ -231,8 +233,7 @@ def build_trainer(
 ) -> Trainer:
     """The trainer that ``[train]``, the stage and ``[checkpoint]`` describe.
 
-    ``requested`` says, before each mini-batch of an evaluation and after each step,
-    whether to stop.
+    ``requested``: whether to stop, before mini-batches of evaluations and after steps.
     """
     settings, train = session.settings, session.stage.train
     return Trainer(

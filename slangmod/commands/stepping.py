@@ -112,7 +112,13 @@ def compile_step(session: Session, rows: int | None = None) -> tuple[Objective, 
     session.state.model.train()
     batch = of_rows(session.train.batch(session.train.first_batch), rows)
     ready = to_device(batch, session.device)
-    return compiled_or_eager(session.objective, ready, session.state.model.parameters())
+    with session.wrapping.hold():  # whether it works is not known of all yet
+        objective, compiled = compiled_or_eager(
+            session.objective, ready, session.state.model.parameters()
+        )
+    if session.team.any(not compiled):
+        return session.objective, False
+    return objective, True
 
 
 def step_again(session: Session, choices: Choices) -> Objective:

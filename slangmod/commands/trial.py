@@ -16,6 +16,7 @@ from slangmod.settings.course import Leg
 from slangmod.settings.per_layer import layers_of
 from slangmod.settings.sections import Settings
 from slangmod.settings.tensors import count_parameters
+from slangmod.training.allocator import give_back_memory, keeps_memory
 from slangmod.training.calibration import Calibration, calibrate, one_step
 from slangmod.training.compiling import PAYS_AFTER, estimated_seconds
 from slangmod.training.heap import resident_peak
@@ -103,7 +104,8 @@ class Trials:
         parts = dict(rehearsal.at_peak)
         kept = 0
         if self.device.type == "cpu":
-            kept = resident_peak(rehearsal.events) - rehearsal.peak
+            keeps = keeps_memory(self.device)
+            kept = resident_peak(rehearsal.events, kept=keeps) - rehearsal.peak
         memory = Memory(process, parts, kept)
         saved = parts[WEIGHTS] + parts[COPIES] + parts[OPTIMIZER]
         tried = None
@@ -123,6 +125,8 @@ class Trials:
         """
         if not process:
             return 0
+        if "rehearsed" not in self._process:
+            give_back_memory()  # which the steps would else take again
         return self._process.setdefault("rehearsed", resident_bytes()) - process
 
     def calibrate(self, settings: Settings) -> Calibration:

@@ -23,20 +23,27 @@ def build_generator(settings: Settings, model: Transformer, end: int) -> Generat
     """The generator of [chat], which seeds its chance here and now.
 
     ``end``: id of the end symbol, which an empty prompt starts from. The model is put
-    into evaluation mode.
+    into evaluation mode. As many threads as are asked for; one for each new token of a
+    single stream where nothing is.
     """
-    return seeded_generator(settings.chat, settings.seed, model, end)
+    alone = settings.threads is None
+    return seeded_generator(settings.chat, settings.seed, model, end, alone=alone)
 
 
-def seeded_generator(chat: Chat, seed: int, model: Transformer, end: int) -> Generate:
-    """The generator of ``chat``, whose chance is its own and begins at ``seed``."""
+def seeded_generator(
+    chat: Chat, seed: int, model: Transformer, end: int, *, alone: bool = False
+) -> Generate:
+    """The generator of ``chat``, whose chance is its own and begins at ``seed``.
+
+    ``alone``: see ``Reader``.
+    """
     chance = torch.Generator().manual_seed(seed)
     strategy = GENERATORS[chat.generator](chat, chance)
     model.eval()
 
     def generate(prompt: Sequence[int]) -> Iterator[int]:
         start = list(prompt) or [end]
-        reader = Reader(model, len(start) + chat.max_tokens)
+        reader = Reader(model, len(start) + chat.max_tokens, alone=alone)
         return strategy(reader, start, end=end, most=chat.max_tokens)
 
     return generate

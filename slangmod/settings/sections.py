@@ -257,7 +257,7 @@ class Settings(Section):
     base: str | None = setting(None, 'TOML file, or "preset:NAME", whose settings this one starts from')
     seed: int = setting(100, "from which all chance is drawn", ge=0)
     repeat: int = setting(1, "train so many runs that differ in their seeds alone: seed, seed + 1, ...; each is called NAME-1, NAME-2, ...", "runs", ge=1, le=10_000)
-    threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core", "threads", ge=1, le=1024)
+    threads: int | None = setting(None, "CPU threads of torch; unset: one per physical core, but a single one for each new token of a text", "threads", ge=1, le=1024)
     deterministic: bool = setting(False, "repeatable kernels on GPUs too (always on for CPUs)")
     log_level: LogLevel | Annotated[int, Field(ge=10, le=50)] = setting("info", "least important messages that are shown")
     progress: bool = setting(True, "show a progress bar on a terminal")

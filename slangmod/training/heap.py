@@ -6,12 +6,14 @@ a block is taken from the smallest free piece that is large enough, else from th
 of the heap, which grows; where it is larger than a threshold, it is mapped by itself
 and given back at once. The threshold begins at 128 KiB and rises to the largest mapped
 block that was freed, up to 32 MiB. The end of the heap is given back where more than
-twice the threshold is free there.
+twice the threshold is free there. A process that keeps its memory
+(``training/allocator.py``) maps no block and gives nothing back.
 """
 
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
+from sys import maxsize
 from typing import Final
 
 PAGE: Final = 4096
@@ -35,11 +37,14 @@ and again. Half as many, or twice, change the whole by 3 % in a training of a Gi
 
 
 class Heap:
-    """Blocks from one heap, by address, and mapped ones beside it."""
+    """Blocks from one heap, by address, and mapped ones beside it.
 
-    def __init__(self) -> None:
-        self.threshold = FIRST_THRESHOLD
-        self.trim_at = FIRST_THRESHOLD
+    ``kept``: memory that is freed stays with the process. That its pages are large, and
+    the last of them in use only in part, is left aside.
+    """
+
+    def __init__(self, *, kept: bool = False) -> None:
+        self.threshold = self.trim_at = maxsize if kept else FIRST_THRESHOLD
         self.mapped = 0
         self.top = 0
         """address from which on nothing is in use"""
@@ -138,15 +143,16 @@ class Heap:
         del self._starts[address], self._ends[address + size]
 
 
-def resident_peak(events: Iterable[tuple[int, int]]) -> int:
+def resident_peak(events: Iterable[tuple[int, int]], *, kept: bool = False) -> int:
     """Most bytes that are resident while blocks come and go.
 
-    ``events``: number of a block, and its bytes, 0 where it is given back.
+    ``events``: number of a block, and its bytes, 0 where it is given back. ``kept``: by
+    a process that keeps its memory.
 
     >>> resident_peak([(0, 4000), (1, 5000), (0, 0), (2, 6000)]) > 15000
     True
     """
-    heap, blocks = Heap(), dict[int, tuple[int, int]]()
+    heap, blocks = Heap(kept=kept), dict[int, tuple[int, int]]()
     for number, size in events:
         if size:
             blocks[number] = heap.take(size)

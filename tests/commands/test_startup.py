@@ -9,12 +9,16 @@ SLOW = (
 )
 """Libraries that a plain training has no use for: each takes a while to load."""
 
+TOGETHER = ("slangmod.parallel.group", "slangmod.training.strategies")
+"""What several processes need; torch itself loads more than these would."""
+
 TRAIN = f"""
 import sys
+import torch
+distributed = {{name for name in sys.modules if "torch.distributed" in name}}
 from slangmod.commands import session
 from slangmod.settings.sections import Settings
 import slangmod.cli, slangmod.commands.train
-import torch
 from slangmod.training.device import reproducible
 
 shape = dict(dim=16, n_heads=2, n_layers=1, positions="learnable", context=16)
@@ -27,11 +31,16 @@ with reproducible(True, 1):
     state.optimizer.step()
     state.optimizer.state_dict()
 print("slow:", *(set({SLOW!r}) & set(sys.modules)))
+more = {{name for name in sys.modules if "torch.distributed" in name}} - distributed
+own = set({TOGETHER!r}) & set(sys.modules)
+print("distributed:", *more, *own)
 """
 
 
-def test_no_compiler_and_no_other_slow_library_is_loaded_for_a_first_step():
+def test_no_compiler_and_nothing_slow_or_distributed_is_loaded_for_a_first_step():
     done = subprocess.run(
         [sys.executable, "-c", TRAIN], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "slow:\n"
+    slow, distributed = done.stdout.splitlines()
+    assert slow == "slow:"
+    assert distributed == "distributed:"

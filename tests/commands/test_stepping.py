@@ -18,6 +18,8 @@ from slangmod.commands.stepping import (
 )
 from slangmod.data.dataset import Batch
 from slangmod.model import build_model
+from slangmod.parallel.team import ALONE
+from slangmod.training.wrapping import UNWRAPPED
 
 onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch is built without oneDNN"
@@ -34,6 +36,8 @@ def session(tiny: Any, precision: str = "float32", device: str = "cpu") -> Any:
         legs=(leg,),
         device=torch.device(device),
         state=SimpleNamespace(model=build_model(settings, 9)),
+        team=ALONE,
+        wrapping=UNWRAPPED,
         train=SimpleNamespace(first_batch=0, batch=lambda _: Batch(ids, ids)),
         objective=lambda *_: torch.zeros((), requires_grad=True),
     )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from slangmod.generation.reader import Reader, lay_out_for_reading, window_start
+from slangmod.model.decoding import Decoder
 from slangmod.model.positions import POSITIONS
 
 
@@ -46,6 +47,39 @@ def test_how_tokens_are_cut_into_reads_makes_no_difference(lively: Any) -> None:
         last.append(logits)
     torch.testing.assert_close(last[0], last[1])
     torch.testing.assert_close(last[0], last[2])
+
+
+def threads_of_reads(monkeypatch: Any, model: Any, rows: int, *, alone: bool) -> list:
+    """Threads while a prompt of three tokens is read, and while the fourth is."""
+    threads = []
+
+    def told(method: Any) -> Any:
+        def read(*words: Any) -> Any:
+            threads.append(torch.get_num_threads())
+            return method(*words)
+
+        return read
+
+    monkeypatch.setattr(type(model), "hidden", told(type(model).hidden))
+    monkeypatch.setattr(Decoder, "read", told(Decoder.read))
+    reader = Reader(model, 8, alone=alone)
+    for size in (3, 1):
+        reader.read(torch.ones(rows, size, dtype=torch.int64))
+    return threads
+
+
+def test_a_single_token_is_read_by_one_thread_where_that_is_left_to_it(
+    lively: Any, monkeypatch: Any
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert threads_of_reads(monkeypatch, lively(), 1, alone=True) == [2, 1]
+        assert torch.get_num_threads() == 2
+        assert threads_of_reads(monkeypatch, lively(), 1, alone=False)[-2:] == [2, 2]
+        assert threads_of_reads(monkeypatch, lively(), 3, alone=True)[-2:] == [2, 2]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_selected_sequences_are_read_on_across_the_limit(lively: Any) -> None:

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -56,7 +54,8 @@ def test_a_team_of_one_agrees_with_itself():
     }
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
 def test_several_processes_agree(ranks, tmp_path, size):
     name = f"{__name__}:show_agreed"
     ended = ranks.call(size, tmp_path, name, str(tmp_path))
@@ -85,6 +84,7 @@ def wait_for_one_that_never_comes():
             os._exit(3)
 
 
+@pytest.mark.slow
 def test_who_waits_for_one_that_is_gone_hears_of_it(ranks, tmp_path):
     ended = ranks.call(2, tmp_path, f"{__name__}:wait_for_one_that_never_comes")
     assert ended.codes == [1, 3], ended.errors
@@ -95,19 +95,3 @@ def test_gpus_are_joined_by_nccl_and_all_else_by_gloo():
     assert backend_for(torch.device("cuda:1")) == "nccl"
     assert backend_for(CPU) == "gloo"
     assert backend_for(torch.device("cuda:1"), "gloo") == "gloo"
-
-
-ALONE_LOADS = """
-import sys, torch
-before = {name for name in sys.modules if name.startswith("torch.distributed")}
-import slangmod.commands.train, slangmod.commands.resume, slangmod.cli
-after = {name for name in sys.modules if name.startswith("torch.distributed")}
-print("more:", *sorted(after - before), "slangmod.parallel.group" in sys.modules)
-"""
-
-
-def test_outside_torchrun_nothing_distributed_is_loaded_beyond_torch_itself():
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE_LOADS], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "more: False\n"

@@ -203,6 +203,7 @@ def test_a_random_chain_of_resumes_changes_no_bit(bench, promise) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_hundred_random_chains_of_resumes_change_no_bit(bench, promise) -> None:
     chain_at_random(bench, 200, STEPS, 12)
     promise("R5", 200)

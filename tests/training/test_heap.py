@@ -49,6 +49,18 @@ def test_a_smaller_block_fits_into_a_hole_and_one_of_its_size_does_not():
     assert heap.resident > before + 3 * MB
 
 
+def test_kept_memory_is_neither_mapped_nor_given_back():
+    heap = Heap(kept=True)
+    first, second = heap.take(40 * MB), heap.take(3 * MB)
+    assert heap.mapped == 0
+    heap.give_back(*second)
+    heap.give_back(*first)
+    held = heap.resident
+    assert held >= 43 * MB
+    heap.take(39 * MB)  # of the same pages
+    assert heap.resident == held
+
+
 @given(st.lists(st.tuples(st.integers(1, 4 * MB), st.integers(0, 30)), max_size=80))
 def test_blocks_never_overlap_and_what_is_resident_covers_what_is_held(plan):
     heap, held = Heap(), {}
