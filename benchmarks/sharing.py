@@ -25,7 +25,7 @@ from slangmod.runs.environment import environment
 RESULT = Path(__file__).parent / "results" / "sharing.json"
 ROUNDS = 3
 FILES = 8
-SIZE = 4_000_000
+SIZE = 2_000_000
 CONFIG = """
 progress = false
 workdir = "{workdir}"
