@@ -111,6 +111,7 @@ COMMANDS: dict[str, Command] = {
         settings=WHICH_RUN,
         on_run=True,
         changeable=(*ALWAYS_MAY_CHANGE, "chat"),
+        together=True,
     ),
     "replay": Command(
         help="look closely at one optimizer step of a run",

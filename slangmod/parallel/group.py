@@ -157,6 +157,8 @@ def open_team(
         yield ALONE
         return
     name = backend_for(device, backend)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # or all would have some memory of the first
     notes = open_notes(launch, timeout)
     team = Group(launch.rank, launch.size, launch.local_rank, notes)
     dist.init_process_group(
