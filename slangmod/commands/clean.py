@@ -12,8 +12,8 @@ from typing import Any
 
 from slangmod import __version__
 from slangmod.commands.call import Call
-from slangmod.commands.counting import amount, spaced
-from slangmod.commands.raw_parts import Found, Source, clean_part, parts_of
+from slangmod.commands.counting import amount, counted, spaced, unwatched
+from slangmod.commands.raw_parts import Found, Source, clean_part, parts_of, size_of
 from slangmod.errors import DataError
 from slangmod.files import (
     folder_aside,
@@ -64,6 +64,8 @@ def clean(settings: Settings, crew: Crew = ALONE) -> None:
     refuse_foreign(folder)
     patience = seconds_of(settings.parallel.timeout)
     with together(folder, crew, patience) as team:
+        team.agree(lambda: [[file.name, size_of(file)] for file in files])
+        settings = settings if team.leads else unwatched(settings)
         work = Work(settings, source, crew, team)
         inputs = {"settings": _what_matters(settings), "raw": work.fingerprints()}
         if team.tell(lambda: _is_fresh(folder, inputs)):
@@ -160,12 +162,14 @@ class Work:
     ) -> list[Found]:
         """All parts by ``plan``; if it has cuts, ``before`` tells what is in each."""
         parts = parts_of(self.source.files)
+        one_by_one = len(parts) == 1 or self.processes() == 1
+        settings = self.settings if one_by_one else unwatched(self.settings)
         begins = [0, *accumulate(plan.before_cuts(one.asked_for()) for one in before)]
 
         def work(numbers: list[int]) -> Iterator[dict[str, Any]]:
             each = [
                 (
-                    self.settings,
+                    settings,
                     parts[number],
                     place / f"{number:05d}-{uuid.uuid4().hex}",
                     plan,
@@ -173,7 +177,10 @@ class Work:
                 )
                 for number in numbers
             ]
-            return results_of(self.processes(), clean_part, each)
+            made = results_of(self.processes(), clean_part, each)
+            if one_by_one:
+                return made
+            return counted(made, self.settings, "clean", len(each), "parts")
 
         return [Found(**one) for one in self.team.share(key, len(parts), work)]
 

@@ -7,7 +7,11 @@ from slangmod.settings.sections import Settings
 
 
 def counted[T](
-    items: Iterable[T], settings: Settings, what: str, total: int | None = None
+    items: Iterable[T],
+    settings: Settings,
+    what: str,
+    total: int | None = None,
+    noun: str = "documents",
 ) -> Iterator[T]:
     """``items`` unchanged, counted on stderr if that is a terminal."""
     if not (settings.progress and sys.stderr.isatty()):
@@ -19,7 +23,7 @@ def counted[T](
         items,
         desc=what,
         total=total,
-        unit=" documents",
+        unit=f" {noun}",
         mininterval=0.2,
         dynamic_ncols=True,
         leave=False,
@@ -27,6 +31,11 @@ def counted[T](
     )
     with bar:
         yield from bar
+
+
+def unwatched(settings: Settings) -> Settings:
+    """``settings`` for a process beside which another shows how far it is."""
+    return settings.model_copy(update={"progress": False})
 
 
 def spaced(number: int) -> str:

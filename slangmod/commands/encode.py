@@ -13,7 +13,7 @@ from typing import Any
 
 from slangmod import __version__
 from slangmod.commands.call import Call
-from slangmod.commands.counting import amount, counted
+from slangmod.commands.counting import amount, counted, unwatched
 from slangmod.commands.file_ids import encoded, encoded_by_chance, rows_for
 from slangmod.commands.tokenize import learnt_from
 from slangmod.data.checking import TOKEN_BYTES
@@ -72,10 +72,13 @@ def encode(settings: Settings, crew: Crew = ALONE) -> None:
     files are shared among ``crew``, and the cores of each machine have their share of
     each; the shards are the same for any number.
     """
-    folder = encodings_folder(settings)
-    refuse_foreign(folder)
+    tokenizer = tokenizer_path(settings)
+    meeting = Path(settings.workdir) / f"encodings-by-{tokenizer.name}"
     patience = seconds_of(settings.parallel.timeout)
-    with together(folder, crew, patience) as team:
+    with together(meeting, crew, patience) as team:
+        team.agree(lambda: _inputs_seen(settings))
+        folder = encodings_folder(settings)
+        refuse_foreign(folder)
         processes = settings.threads or crew.cores or usable()
         inputs = made_from(settings, partial(_hashed, team, processes))
         if team.tell(lambda: _is_fresh(folder, inputs)):
@@ -85,9 +88,18 @@ def encode(settings: Settings, crew: Crew = ALONE) -> None:
             _warn_of_old_tokenizer(settings)
         key = section_hash({"version": __version__, **inputs})
         with team.place(key, folder) as place:
-            files = Files(settings, codec, place, processes)
+            watched = settings if team.leads else unwatched(settings)
+            files = Files(watched, codec, place, processes)
             made = files.shared(team, key)
             team.tell(lambda: _put_together(folder, files, made, team, inputs))
+
+
+def _inputs_seen(settings: Settings) -> list[Any]:
+    """Tokenizer and corpus files, as this process sees them."""
+    tokenizer = tokenizer_path(settings)
+    corpus = sorted(corpus_folder(settings).glob("*.parquet"))
+    sizes = [[path.name, path.stat().st_size] for path in corpus]
+    return [sha256_of(tokenizer) if tokenizer.is_file() else None, sizes]
 
 
 def _is_fresh(folder: Path, inputs: dict[str, Any]) -> bool:

@@ -52,13 +52,20 @@ def choose(
     settings: Settings, vocab: int, device: torch.device, devices: int, neighbours: int
 ) -> Choice:
     """What this process would take; rehearses training only where it might matter."""
-    word = settings.train.optimizer
-    if word not in (*SPREAD, *NUMBER_BY_NUMBER):
-        return Choice(DDP, f"ddp: {word} needs whole weights")
-    if settings.train.largest_batch:
-        return Choice(DDP, "ddp: the batch size is to be as large as fits with it")
+    if (needed := only_ddp(settings)) is not None:
+        return needed
     most = MOST_OF_A_WEIGHT * count_parameters(settings.model, vocab)
     free = free_bytes(device)
     if free is not None and most < LITTLE * SHARE * free / neighbours:
         return Choice(DDP, "ddp: what fsdp would divide takes little of the memory")
     return strategy_for(settings, vocab, device, devices, neighbours)
+
+
+def only_ddp(settings: Settings) -> Choice | None:
+    """Why fsdp is impossible, however little memory there is; None where it is not."""
+    word = settings.train.optimizer
+    if word not in (*SPREAD, *NUMBER_BY_NUMBER):
+        return Choice(DDP, f"ddp: {word} needs whole weights")
+    if settings.train.largest_batch:
+        return Choice(DDP, "ddp: the batch size is to be as large as fits with it")
+    return None

@@ -10,7 +10,6 @@ says so; thus nothing that an earlier try has left is taken for somebody alive.
 
 import json
 import os
-import shutil
 import threading
 import time
 import uuid
@@ -24,6 +23,7 @@ from slangmod.errors import RunError, UserError
 from slangmod.files import ASIDE, MARKER, folder_aside, mark, write_json
 from slangmod.parallel.crew import Crew
 from slangmod.parallel.sharing import Sharing
+from slangmod.parallel.signs import read, remove
 from slangmod.reading import read_json
 
 SECONDS_BETWEEN_BEATS: Final = 5.0
@@ -34,6 +34,8 @@ FAREWELL: Final = 60.0
 """Seconds that the first process waits for the others to leave, at the end."""
 
 BEGIN: Final = "begin.json"
+LARGEST: Final = 1 << 30
+"""Bytes of results that are read: hashes of very many files."""
 
 
 @dataclass
@@ -144,7 +146,20 @@ class Meeting(Sharing):
         if self.leads:
             write_json(path, {"value": make()})
         self.wait(path.is_file, lambda: [0])
-        return read_json(path)["value"]
+        return read_json(path, LARGEST)["value"]
+
+    def agree(self, look: Callable[[], Any]) -> None:
+        """Wait until all see what the first process sees."""
+        seen, patience = self.tell(look), min(LONGEST_SILENCE, self.timeout)
+        until = time.monotonic() + patience
+        while json.loads(json.dumps(look())) != seen:
+            self.look()
+            if time.monotonic() > until:
+                raise RunError(
+                    f"{self.named(self.crew.rank)} does not find the files that the "
+                    "first process finds; all must see the same raw text and workdir"
+                )
+            time.sleep(self.pause)
 
     def share(
         self, key: str, count: int, work: Callable[[list[int]], Iterator[Any]]
@@ -165,7 +180,7 @@ class Meeting(Sharing):
             return sorted({number % self.crew.size for number in numbers})
 
         self.wait(lambda: not owed(), owed)
-        results = [read_json(path)["value"] for path in paths]
+        results = [read_json(path, LARGEST)["value"] for path in paths]
         self._known = self._told
         self.beat()
         return results
@@ -272,20 +287,3 @@ class Meeting(Sharing):
                 break
             time.sleep(self.pause)
         remove(self.folder)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What a file of the meeting says; nothing where it is not there, or not sound."""
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def remove(path: Path) -> None:
-    """Remove what a meeting has left."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

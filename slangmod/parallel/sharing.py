@@ -22,6 +22,12 @@ class Sharing:
         """What ``make`` gives to the first process, which alone calls it."""
         return make()
 
+    def agree(self, look: Callable[[], Any]) -> None:
+        """Wait until all see what the first process sees: plain JSON.
+
+        Disks of a network may show a file to one machine later than to another.
+        """
+
     def share(
         self, key: str, count: int, work: Callable[[list[int]], Iterator[Any]]
     ) -> list[Any]:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from slangmod.cli import main
+from slangmod.commands.plan_devices import Wish, wish_of
 from slangmod.settings.schedules import build_schedule
 from slangmod.settings.tensors import count_parameters
 
@@ -172,27 +173,28 @@ def test_for_several_devices_it_says_what_each_holds_sends_and_does(capsys, toml
 
 def test_without_devices_nothing_is_said_of_them(capsys, toml):
     assert "devices" not in planned(capsys, toml, "--no-calibration")
-    assert "devices" not in page_of(capsys, toml, "--no-calibration")
 
 
-def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml):
+@pytest.mark.slow
+def test_the_page_says_which_strategy_is_taken_and_why(capsys, toml, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     words = ["--no-calibration", "--devices", "2", "--device-memory", "0.00001"]
     page = page_of(capsys, toml, *words)
     assert "2 devices, 2 rows of a mini-batch each" in page
     assert "fsdp: with ddp each device would hold" in page
     assert "at 1 GB/s (assumed), a step" in page
-    assert max(map(len, page.splitlines())) <= 100
+    assert max(map(len, page.splitlines())) <= 80
+    lbfgs = page_of(capsys, toml, *words, "--train.optimizer", "bfgs")
+    assert "ddp: bfgs needs whole weights" in lbfgs
 
 
-def test_torchrun_says_how_many_devices_there_are(capsys, toml, monkeypatch):
+def test_torchrun_says_how_many_devices_there_are():
     place = {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_RESTART_COUNT": "0"}
     place |= {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     place |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "::1", "MASTER_PORT": "1"}
-    for name, value in place.items():
-        monkeypatch.setenv(name, value)
-    assert planned(capsys, toml, "--no-calibration")["devices"]["number"] == 2
-    monkeypatch.setenv("RANK", "1")
-    assert page_of(capsys, toml, "--no-calibration") == ""
+    assert wish_of({}, {}) is None
+    assert wish_of({}, place) == Wish(2, None, None)
+    assert wish_of({"devices": "4"}, place) == Wish(4, None, None)
 
 
 @pytest.mark.parametrize(

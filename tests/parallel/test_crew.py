@@ -10,6 +10,8 @@ TORCHRUN = {
     "WORLD_SIZE": "8",
     "LOCAL_RANK": "1",
     "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "29500",
 }
 SRUN = {
     "SLURM_JOB_ID": "12",
@@ -57,7 +59,7 @@ def test_what_makes_no_sense_is_refused(changed, said):
 
 
 def test_commands_that_a_process_starts_have_no_place_of_their_own():
-    environ = {**SRUN, **TORCHRUN, "MASTER_PORT": "1", "HOME": "/h"}
+    environ = {**SRUN, **TORCHRUN, "HOME": "/h"}
     environ |= {"SLURM_CPUS_PER_TASK": "2", "CUDA_VISIBLE_DEVICES": "3"}
     left = without_place(environ)
     assert crew_of(left) is ALONE

@@ -1,6 +1,7 @@
 """Processes, here threads, that meet in a folder and share work."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,21 @@ def test_one_process_alone_needs_no_folder(tmp_path):
 def test_the_first_process_speaks_for_all(tmp_path):
     works: list[Work] = [lambda t, n=n: t.tell(lambda: [n, None]) for n in range(3)]
     assert all_of(tmp_path / "x", works) == [[0, None]] * 3
+
+
+def test_all_wait_until_they_see_the_same(tmp_path):
+    late = threading.Timer(0.3, lambda: (tmp_path / "file").touch())
+    late.start()
+    works: list[Work] = [
+        lambda t: t.agree(lambda: [True]),
+        lambda t: t.agree(lambda: [(tmp_path / "file").exists()]),
+    ]
+    assert all_of(tmp_path / "x", works) == [None, None]
+    assert (tmp_path / "file").exists()
+    works[1] = lambda t: t.agree(lambda: [False])
+    found = all_of(tmp_path / "x", works)
+    assert "rank 1 of 2" in str(found[1])
+    assert "does not find the files that the first process finds" in str(found[1])
 
 
 def test_a_process_that_does_not_come_is_named(tmp_path):
@@ -207,3 +223,24 @@ def test_a_first_process_that_was_started_anew_is_noticed(tmp_path):
 
     found = all_of(tmp_path / "x", [first, lambda t: t.tell(lambda: 1)])
     assert "was started anew" in str(found[1])
+
+
+def test_what_a_crew_has_left_goes_when_one_process_has_done_the_work(tmp_path):
+    left = tmp_path / ".crew-x"
+    with pytest.raises(RunError), together(tmp_path / "x", Crew(0, 2), 0.1):
+        pass
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert left.is_dir()  # perhaps they are still at work
+    for path in left.glob("rank-*.json"):
+        os.utime(path, (1e9, 1e9))
+    with pytest.raises(ValueError), together(tmp_path / "x", Crew(), 1.0):
+        raise ValueError
+    assert left.is_dir()
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert not left.exists()
+    left.mkdir()  # of somebody else
+    with together(tmp_path / "x", Crew(), 1.0):
+        pass
+    assert left.is_dir()
