@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from slangmod.training.trainer import Trainer
 from tests.parallel.spreading import FSDP, MODEL, OPTIMIZER, content, last, spread
-from tests.parallel.yard import Yard, assert_alike, hook, rows
+from tests.parallel.yard import Yard, assert_alike, assert_close, hook, rows
 
 STOPPED = "signal after step"
 TOLERANCE = {"adamw": 1e-5, "adafactor": 1e-5, "muon": 1e-3}
@@ -53,6 +53,9 @@ def test_every_kind_of_model_is_learnt_alike(yard: Yard, kind) -> None:
     yard.add(name, f"{VARIANTS[kind]}\ntrain.max_steps = 12\ncheckpoint.every = 5\n")
     one, several = yard.whole(name, 0), spread(yard, name, 2)
     assert_alike(one, several, 1e-2 if kind == "bfloat16" else 1e-5)
+    if kind == "average":
+        tables = (rows(run, "epochs") for run in (one, several))
+        assert_close(*([row["ema_test_loss"] for row in t] for t in tables), 1e-5)
     if kind == "samples":
         left, right = ((run / "samples.jsonl").read_text() for run in (one, several))
         assert left == right
