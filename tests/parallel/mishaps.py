@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Any
 
-from slangmod.commands import session, train
+from slangmod.commands import session, stepping, train
 from slangmod.training.trainer import Trainer
 
 
@@ -109,3 +109,8 @@ def at_rank(rank: int, what: str) -> str:
         "    from tests.parallel import mishaps\n"
         f"    mishaps.{what}\n"
     )
+
+
+def cannot_compile() -> None:
+    """As if there were no compiler here."""
+    stepping.compiled_or_eager = lambda objective, *_: (objective, False)
