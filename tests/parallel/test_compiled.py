@@ -6,7 +6,7 @@ from slangmod.runs.summary import read_summary
 from tests.parallel.mishaps import at_rank
 from tests.parallel.yard import Yard, assert_alike, hook, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 COMPILED = hook("compile", 0, rank=0) + hook("compile", 0, rank=1)
 SHORT = ("--train.max_steps", "6")
