@@ -23,7 +23,10 @@ that agreeing on them never waits for a GPU."""
 PATIENCE: Final = 2.0
 """Seconds for which it is looked whether a process that is gone said why."""
 
-SIGNS: Final = ("gloo", "nccl", "connection", "socket", "timed out", "process group")
+SIGNS: Final = (
+    *("gloo", "nccl", "process group", "connection", "socket", "broken pipe"),
+    "timed out",
+)
 """Words, in small letters, of errors of torch that come of a process that is gone."""
 
 
