@@ -13,6 +13,18 @@ from tests.reliability.workplace import Here, make_workplace
 from tests.reliability.workshop import workshop as workshop
 from tests.training.conftest import bench as bench
 
+LONG = 1800
+"""Seconds that a slow proof may take, for there may be other work on the machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        slow = Path(__file__).parent in item.path.parents and item.get_closest_marker(
+            "slow"
+        )
+        if slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG))
+
 
 @pytest.fixture
 def promise(record_property) -> Callable[[str, int], None]:
