@@ -42,6 +42,8 @@ def spread(
     stay float32: what autocast makes of them is what it makes of those of one process.
     Values are not set.
     """
+    if device.type == "cuda":  # a mesh is of the current devices
+        torch.cuda.set_device(device)
     mesh = init_device_mesh(device.type, (team.size,))
     offload = offload and device.type != "cpu"
     policy = CPUOffloadPolicy() if offload else OffloadPolicy()

@@ -3,14 +3,13 @@
 A checkpoint of one process has a file of each set of tensors, ``model.safetensors``.
 One of four has ``model-00001-of-00004.safetensors`` and so on, and its manifest says
 under ``tensors``, for each set, what the files are called, and of each tensor its type,
-its whole shape, and ``rows``: file k has the rows from ``rows[k]`` up to
-``rows[k + 1]``. A tensor without ``rows`` is whole, and in the first file.
+its whole shape, and ``rows``: how many each file has, one after the other, of which the
+last may have fewer, or none. A tensor without ``rows`` is whole, and in the first file.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,13 +39,26 @@ class Placed:
     """as safetensors spells it"""
     shape: tuple[int, ...]
     """of the whole"""
-    rows: tuple[int, ...] | None
-    """borders between the files; None: the first has all of it"""
+    rows: int | None
+    """in each file, the last may have fewer; None: the first has all of it"""
+
+    def share(self, number: int) -> range:
+        """The rows that file ``number`` has, from 0."""
+        assert self.rows is not None
+        begin, end = number * self.rows, (number + 1) * self.rows
+        return range(min(begin, self.shape[0]), min(end, self.shape[0]))
+
+    def files_of(self, rows: range) -> range:
+        """The numbers of the files that have any of ``rows``."""
+        assert self.rows is not None
+        if not rows:
+            return range(0)
+        return range(rows.start // self.rows, -(-rows.stop // self.rows))
 
     def plain(self) -> dict[str, Any]:
         """Ready for JSON."""
         known: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape)}
-        return known if self.rows is None else {**known, "rows": list(self.rows)}
+        return known if self.rows is None else {**known, "rows": self.rows}
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class Parts:
         found = {}
         for name, placed in self.tensors.items():
             if placed.rows is not None:
-                rows = placed.rows[number + 1] - placed.rows[number]
+                rows = len(placed.share(number))
                 found[name] = ((rows, *placed.shape[1:]), placed.dtype)
             elif number == 0:
                 found[name] = (placed.shape, placed.dtype)
@@ -120,12 +132,9 @@ def placed_of(name: str, plain: Any, files: int) -> Placed:
     shape = numbers_of(name, plain.get("shape"))
     if "rows" not in plain:
         return Placed(plain["dtype"], shape, None)
-    rows = numbers_of(name, plain["rows"])
-    rises = all(before <= after for before, after in pairwise(rows))
-    if len(rows) != files + 1 or not shape or rows[0] or not rises:
-        raise ValueError(f"{name}: its rows are not one file after the other")
-    if rows[-1] != shape[0]:
-        raise ValueError(f"{name}: has {shape[0]} rows, and its files {rows[-1]}")
+    (rows,) = numbers_of(name, [plain["rows"]])
+    if not shape or rows * files < shape[0]:
+        raise ValueError(f"{name}: {files} files of {rows} rows have not all of it")
     return Placed(plain["dtype"], shape, rows)
 
 

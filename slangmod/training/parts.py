@@ -63,15 +63,14 @@ class Tensors:
         if placed.rows is None:
             return piece(self._part(0), name, rows)
         rows = range(placed.shape[0]) if rows is None else rows
+        # Before memory is taken, files are known to hold so much.
+        files = {number: self._part(number) for number in placed.files_of(rows)}
         whole = torch.empty(len(rows), *placed.shape[1:], dtype=DTYPES[placed.dtype])
-        for number in range(len(self._parts.files)):
-            begin, end = placed.rows[number : number + 2]
-            first, last = max(begin, rows.start), min(end, rows.stop)
-            if first < last:
-                here = piece(
-                    self._part(number), name, range(first - begin, last - begin)
-                )
-                whole[first - rows.start : last - rows.start] = here
+        for number, file in files.items():
+            there = placed.share(number)
+            first, last = max(there.start, rows.start), min(there.stop, rows.stop)
+            here = range(first - there.start, last - there.start)
+            whole[first - rows.start : last - rows.start] = piece(file, name, here)
         return whole
 
     def _part(self, number: int) -> Any:

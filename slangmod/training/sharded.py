@@ -135,8 +135,9 @@ def agreed(team: Team, act: Callable[[], str]) -> str:
     if team.leads:
         try:
             said = {"is": act()}
-        except Exception as error:  # else the others would wait for ever
-            said = told(error)
+        except Exception as error:
+            team.text(json.dumps(told(error)))  # else the others would wait for ever
+            raise
     said = json.loads(team.text(json.dumps(said)))
     raise_told(said)
     return str(said["is"])
@@ -149,7 +150,8 @@ def told(error: Exception) -> dict[str, Any]:
         return {"error": [error.errno or errno.EIO, error.strerror or str(error), name]}
     if isinstance(error, RunError):
         return {"error": [None, str(error), "run"]}
-    return {"error": [None, f"{type(error).__name__}: {error}", None]}
+    kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+    return {"error": [None, f"{kind}{error}", None]}
 
 
 def raise_told(said: Mapping[str, Any]) -> None:

@@ -111,8 +111,8 @@ def index_of(
         if not is_of_rows(optimizer, entry, tensor.ndim):
             return Placed(TYPES[tensor.dtype], tuple(tensor.shape), None)
         total = shards.shapes[parameter][0]
-        rows = (*(rows_of(rank, size, total).start for rank in range(size)), total)
-        return Placed(TYPES[tensor.dtype], (total, *tensor.shape[1:]), rows)
+        shape = (total, *tensor.shape[1:])
+        return Placed(TYPES[tensor.dtype], shape, len(rows_of(0, size, total)))
 
     return {
         name: Parts(

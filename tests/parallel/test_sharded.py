@@ -172,20 +172,25 @@ def weight(index):
     return index[MODEL]["tensors"]["weight"]
 
 
+def moment(index):
+    return index["optimizer.safetensors"]["tensors"]["weight/exp_avg"]
+
+
 FORGERIES = {
-    "a gap": lambda index: weight(index).update(rows=[0, 2, 1]),
-    "rows missing": lambda index: weight(index).update(rows=[0, 1, 1]),
-    "too few files": lambda index: weight(index).update(rows=[0, 2]),
-    "a late start": lambda index: weight(index).update(rows=[1, 1, 2]),
-    "negative": lambda index: weight(index).update(rows=[0, -1, 2]),
-    "no numbers": lambda index: weight(index).update(rows=[0, True, 2]),
+    "rows missing": lambda index: weight(index).update(shape=[9, 3]),
+    "negative": lambda index: weight(index).update(rows=-1),
+    "no number": lambda index: weight(index).update(rows=True),
+    "numbers": lambda index: weight(index).update(rows=[1]),
     "huge": lambda index: weight(index).update(shape=[2, 2**60]),
     "no table": lambda index: index.update({MODEL: []}),
     "no files": lambda index: index[MODEL].update(files=[]),
     "elsewhere": lambda index: index[MODEL].update(files=["../a", "../b"]),
+    "a file twice": lambda index: index[MODEL]["files"].__setitem__(
+        1, index[MODEL]["files"][0]
+    ),
     "another type": lambda index: weight(index).update(dtype="X9"),
     "no tensors": lambda index: index[MODEL].update(tensors=3),
-    "no rows": lambda index: weight(index).update(shape=[]),
+    "no shape": lambda index: weight(index).update(shape=[]),
     "a shape of words": lambda index: weight(index).update(shape=["2", 3]),
 }
 """What a manifest must not say of its parts."""
@@ -203,12 +208,15 @@ def test_an_index_that_makes_no_sense_is_a_fault(tmp_path, kind):
 
 
 MISMATCHES = {
-    "taller": lambda index: weight(index).update(shape=[9, 3], rows=[0, 4, 9]),
+    "taller": lambda index: weight(index).update(shape=[9, 3], rows=5),
     "wider": lambda index: weight(index).update(shape=[2, 2**40]),
-    "shifted": lambda index: weight(index).update(rows=[0, 2, 2]),
+    "wider moments": lambda index: moment(index).update(shape=[2, 2**47]),
+    "shifted": lambda index: weight(index).update(rows=2),
+    "shifted moments": lambda index: moment(index).update(rows=2),
     "another type": lambda index: weight(index).update(dtype="F64"),
     "one less": lambda index: index[MODEL]["tensors"].pop("bias"),
     "one more": lambda index: index[MODEL]["tensors"].update(more=weight(index)),
+    "whole": lambda index: moment(index).pop("rows"),
 }
 """What makes sense but is not so."""
 
