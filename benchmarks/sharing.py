@@ -2,10 +2,10 @@
 
     python benchmarks/sharing.py
 
-FILES files of program text of the running Python, SIZE characters each, are cleaned and
-encoded in turns, ROUNDS times: by one process of one thread, by one with two, and by two
-that srun would have started, of one thread each. The figures are wall seconds of the
-commands, loading Python included; what they make must be the same, byte for byte.
+FILES files of program text of the running Python, SIZE characters each, are cleaned
+and encoded in turns, ROUNDS times: by one process of one thread, by one with two, and
+by two that srun would have started, of one thread each. The figures are wall seconds of
+the commands, loading Python included; what they make must be the same, byte for byte.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from itertools import cycle
 from pathlib import Path
 
 from slangmod.files import remove_folder
@@ -25,7 +26,7 @@ from slangmod.runs.environment import environment
 RESULT = Path(__file__).parent / "results" / "sharing.json"
 ROUNDS = 3
 FILES = 8
-SIZE = 4_000_000
+SIZE = 12_000_000
 CONFIG = """
 progress = false
 workdir = "{workdir}"
@@ -37,7 +38,7 @@ algo = "bpe"
 vocab = 2048
 """
 PROGRAM = (
-    "from slangmod.commands import raw_parts; raw_parts.PART_BYTES = 1_000_000; "
+    "from slangmod.commands import raw_parts; raw_parts.PART_BYTES = 8_000_000; "
     "import sys; from slangmod.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 """The command line, with parts so small that each file is one."""
@@ -49,11 +50,12 @@ def write_raw(folder: Path) -> None:
     """Files of text, all different."""
     folder.mkdir()
     sources = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
-    texts = (path.read_text("utf-8", "replace") for path in sources)
+    texts = [path.read_text("utf-8", "replace") for path in sources]
+    turns = cycle(texts)
     for number in range(FILES):
         documents, size = [], 0
-        for text in texts:
-            documents.append(json.dumps({"text": text}))
+        for text in turns:
+            documents.append(json.dumps({"text": f"# {number}\n{text}"}))
             size += len(text)
             if size >= SIZE:
                 break

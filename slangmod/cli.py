@@ -97,7 +97,7 @@ def run(arguments: Arguments) -> int:
         refuse_busy_run(call)
     for number, call in enumerate(planned):
         speaks = call.launch is None or call.launch.leads
-        set_up_logging(call.settings.log_level if speaks else logging.WARNING)
+        set_up_logging(call.settings.log_level, quiet=not speaks)
         if code := act(call, number):
             return int(code)
     return 0
@@ -127,14 +127,19 @@ def show_help(arguments: Arguments) -> int:
     return 0
 
 
-def set_up_logging(log_level: str | int) -> None:
-    """Send what slangmod logs to standard error, in lines that are safe to show."""
+def set_up_logging(log_level: str | int, *, quiet: bool = False) -> None:
+    """Send what slangmod logs to standard error, in lines that are safe to show.
+
+    ``quiet``: nothing but warnings is shown, whatever level is set later.
+    """
     from slangmod.settings.levels import level_of
 
     logger = logging.getLogger("slangmod")
     for old in [one for one in logger.handlers if isinstance(one, Terminal)]:
         logger.removeHandler(old)
-    logger.addHandler(Terminal(sys.stderr))
+    terminal = Terminal(sys.stderr)
+    terminal.setLevel(logging.WARNING if quiet else logging.NOTSET)
+    logger.addHandler(terminal)
     logger.setLevel(level_of(log_level))
 
 

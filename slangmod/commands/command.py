@@ -111,6 +111,10 @@ OVERWRITE = Flag("--overwrite", SWITCH, "move an old run of that name aside firs
 JOIN = Flag("--join", SWITCH, "help with a sweep that another process has begun")
 STEPS = Flag("--steps", VALUE, "how many steps to look at; default 3", "N")
 FULL = Flag("--full", SWITCH, "compiled steps and the shape of GPT-2, too; minutes")
+PAGE = (
+    Flag("--web", SWITCH, "serve a page with the curves to this machine"),
+    Flag("--port", VALUE, "of that page; default: one that is free", "N"),
+)
 PLANNING = (
     Flag("--no-calibration", SWITCH, "try no steps; times stay unknown"),
     Flag("--devices", VALUE, "plan for so many; default: as torchrun says", "N"),

@@ -52,6 +52,11 @@ def joined(launch: Launch | None, settings: Settings) -> Iterator[Company]:
     refuse_unshareable(settings, launch.size, {"auto", *STRATEGIES})
     device = choose_device(settings.data.device, launch.local_rank)
     parallel = settings.parallel
+    if parallel.backend == "nccl" and device.type != "cuda":
+        raise SettingsError(
+            f'parallel.backend = "nccl": is for GPUs, and this is {device}; '
+            "leave it out"
+        )
     timeout = seconds_of(parallel.timeout)
     with (
         open_team(launch, device, parallel.backend, timeout) as team,

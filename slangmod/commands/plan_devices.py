@@ -188,7 +188,9 @@ def lines(devices: Devices, width: int) -> Iterator[str]:
         parts = f"{mb(held.divided)} divided" if one == "fsdp" else mb(held.divided)
         more = f" + {mb(held.gathered)} gathered" if held.gathered else ""
         text = f"{mb(held.total):>13} each: {parts}{more}"
-        yield line(f"  {one}", f"{text} + {mb(held.activations)} activations")
+        text += f" + {mb(held.activations)} activations"
+        text += f" + {mb(held.process)} program" if held.process else ""
+        yield from wrapped(f"  {one}", text, width)
     yield from wrapped("  auto", devices.choice.why, width)
     how = "assumed" if devices.wish.bandwidth is None else "as given"
     yield line("  moving", f"at {devices.bandwidth / GB:g} GB/s ({how}), a step")
@@ -198,7 +200,7 @@ def lines(devices: Devices, width: int) -> Iterator[str]:
         if speed is not None and devices.computing is not None:
             moving += f" beside {devices.computing:.3g} s of computing: "
             moving += f"{short_count(speed)} tokens/s"
-        yield line("", moving)
+        yield from wrapped("", moving, width)
 
 
 def mb(size: int) -> str:

@@ -63,9 +63,10 @@ def run(call: Call) -> None:
         carry_on_with(call, BY_ITSELF)
         return
     allowed_by(call)
-    _, resolved = resolve_existing(call)
+    folder, resolved = resolve_existing(call)
+    chosen = call.settings.model_copy(update={"name": folder.name})
     with joined(call.launch, resolved.settings) as company:
-        carry_on_with(call, company)
+        carry_on_with(replace(call, settings=chosen), company)
 
 
 def carry_on_with(call: Call, company: Company) -> None:

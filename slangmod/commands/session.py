@@ -41,8 +41,7 @@ from slangmod.training.step import Objective
 from slangmod.training.trainer import Trainer
 from slangmod.training.wrapping import UNWRAPPED, Wrapping
 
-MOST_BATCHES: Final = 10**10
-"""Mini-batches that a run has at most."""
+MOST_BATCHES: Final = 10**10  # mini-batches that a run has at most
 
 
 @dataclass(frozen=True)
@@ -160,10 +159,11 @@ def session_of(
 ) -> Session:
     """The session of the stage that ``state`` is in."""
     leg = legs[state.counters.stage - 1]
+    stage = leg.plan.settings
     assert isinstance(state.model, Transformer)  # new_state has built it
-    state.model.set_dropout(leg.plan.settings.model.dropout)
+    state.model.set_dropout(stage.model.dropout)
     train = leg.rows(state.counters)
-    objective = wrapping.around(build_objective(leg.plan.settings, state, device))
+    objective = wrapping.around(build_objective(stage, state, device))
     return Session(
         *(settings, legs, leg, device, state, train, test, objective, team, wrapping)
     )

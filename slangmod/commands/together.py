@@ -43,9 +43,9 @@ def to_say(error: BaseException, lines: Sequence[str], launch: Launch) -> list[s
         if notes is not None:
             notes.tell(lines)
         return list(lines)
-    if isinstance(error, StoppedError) or notes is None:
+    if isinstance(error, StoppedError):
         return []
-    told = notes.told(LONGEST)
+    told = None if notes is None else notes.told(LONGEST)
     if told is not None and isinstance(error, LostError):
         return []
     untold = (one for one in lines if not any(one in said for said in told or ()))

@@ -23,7 +23,10 @@ that agreeing on them never waits for a GPU."""
 PATIENCE: Final = 2.0
 """Seconds for which it is looked whether a process that is gone said why."""
 
-SIGNS: Final = ("gloo", "nccl", "connection", "socket", "timed out", "process group")
+SIGNS: Final = (
+    *("gloo", "nccl", "process group", "connection", "socket", "broken pipe"),
+    "timed out",
+)
 """Words, in small letters, of errors of torch that come of a process that is gone."""
 
 
@@ -157,6 +160,8 @@ def open_team(
         yield ALONE
         return
     name = backend_for(device, backend)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # or all would have some memory of the first
     notes = open_notes(launch, timeout)
     team = Group(launch.rank, launch.size, launch.local_rank, notes)
     dist.init_process_group(

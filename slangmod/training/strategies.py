@@ -70,13 +70,15 @@ STRATEGIES: Final[dict[str, Callable[[nn.Module], Wrapping]]] = {
 
 
 def settle(objective: Objective, batch: Batch, model: nn.Module) -> None:
-    """Go forward and backward once, and forget it.
+    """Go forward and backward twice, and forget it.
 
-    Gradients are put into buckets anew after the first time, in the order in which
+    Gradients are put into buckets anew before the second time, in the order in which
     they came; and the order in which more than two numbers are summed depends on where
-    in a bucket they are. After this, a run that begins and one that goes on sum alike.
+    in a bucket they are. After this, a run that begins and one that goes on sum alike,
+    and nothing but gradients is exchanged.
     """
     device = next(model.parameters()).device
     row = Batch(*(tensor[:1] for tensor in batch))
-    objective(*to_device(row, device)).backward()  # type: ignore[no-untyped-call]
-    model.zero_grad(set_to_none=True)
+    for _ in range(2):
+        objective(*to_device(row, device)).backward()  # type: ignore[no-untyped-call]
+        model.zero_grad(set_to_none=True)

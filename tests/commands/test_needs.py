@@ -20,6 +20,7 @@ def tiny(**more):
     return Settings.model_validate(content).replace(**more)
 
 
+@pytest.mark.slow
 def test_needs_are_those_of_a_device_with_its_own_rows():
     settings = tiny()
     total = 4 * count_parameters(settings.model, VOCAB)
@@ -41,6 +42,7 @@ def test_rows_that_cannot_be_divided_are_refused():
         share_of(tiny(), 16)
 
 
+@pytest.mark.slow
 def test_the_memory_that_is_free_decides_and_neighbours_share_it(monkeypatch):
     settings = tiny()
     one = needs_of(settings, VOCAB, CPU, 2)
@@ -57,6 +59,7 @@ def test_the_memory_that_is_free_decides_and_neighbours_share_it(monkeypatch):
         assert choice.why.startswith(f"{strategy}: ")
 
 
+@pytest.mark.slow
 def test_the_stage_that_needs_most_decides(monkeypatch):
     small = tiny()
     rows = ("train.batch_size", 512)

@@ -168,6 +168,7 @@ def test_what_is_there_is_not_made_again(work, caplog):
     assert [line.split(":")[0] for line in told] == ["clean", "tokenize", "encode"]
 
 
+@SLOW
 def test_a_broken_file_ends_all_and_leaves_nothing_made(work, tmp_path):
     settings = work("w")
     (tmp_path / "raw" / "c.jsonl").write_text("{")

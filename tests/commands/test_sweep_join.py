@@ -43,7 +43,7 @@ def asked(study, home):
     return study.ask(lambda _: {"model.dropout": 0.25}, 1, 5, home)
 
 
-@pytest.fixture(params=["journal", "sqlite"])
+@pytest.fixture(params=["journal", pytest.param("sqlite", marks=pytest.mark.slow)])
 def address(request, tmp_path):
     return None if request.param == "journal" else f"sqlite:///{tmp_path}/study.db"
 

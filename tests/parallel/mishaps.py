@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any
 
-from slangmod.commands import session, train
+from slangmod.commands import session, stepping, train
 from slangmod.training import sharded
 from slangmod.training.trainer import Trainer
 
@@ -139,3 +139,8 @@ def no_room_for(step: int, times: int) -> None:
 def kill_in_part_of(step: int) -> None:
     """SIGKILL while the rows of a checkpoint are written."""
     in_part_of(step, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)
+
+
+def cannot_compile() -> None:
+    """As if there were no compiler here."""
+    stepping.compiled_or_eager = lambda objective, *_: (objective, False)

@@ -36,6 +36,8 @@ class Ended:
     codes: list[int]
     told: list[str]
     """what each wrote to standard error"""
+    printed: list[str]
+    """what each wrote to standard output"""
 
     @property
     def errors(self) -> str:
@@ -126,7 +128,11 @@ class Ranks:
         self._server.stdin.flush()
         disturb(json.loads(self._server.stdout.readline()))
         codes = json.loads(self._server.stdout.readline())
-        return Ended(codes, [path.read_text("utf-8") for path in said])
+        told, printed = (
+            [path.with_suffix(kind).read_text("utf-8") for path in said]
+            for kind in (".txt", ".out")
+        )
+        return Ended(codes, told, printed)
 
     def command(self, size: int, folder: Path, *argv: str, **more: Any) -> Ended:
         """``slangmod ARGV`` in ``size`` processes."""
@@ -195,7 +201,9 @@ def become(order: dict[str, Any], environment: dict[str, str], said: str) -> Non
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
         errors = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        for number, descriptor in ((0, nowhere), (1, nowhere), (2, errors)):
+        mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        printed = os.open(said.replace(".txt", ".out"), mode, 0o644)
+        for number, descriptor in ((0, nowhere), (1, printed), (2, errors)):
             os.dup2(descriptor, number)
         os.chdir(order["folder"])
         os.environ.update(environment)

@@ -10,7 +10,7 @@ from slangmod.training.checkpoint import list_checkpoints
 from tests.parallel.mishaps import at_rank
 from tests.parallel.yard import Yard, assert_alike, assert_close, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def incidents(yard: Yard, name: str) -> list[dict]:

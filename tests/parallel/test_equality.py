@@ -1,6 +1,7 @@
 """Any number of processes learn the same from the same rows, and score the same."""
 
 import pytest
+import tomli
 
 from slangmod.runs.summary import read_summary
 from tests.parallel.yard import Yard, assert_alike, assert_close, rows
@@ -46,3 +47,17 @@ def test_losses_agree_over_fifty_steps(yard: Yard, config: str, size: int) -> No
 def test_one_process_under_torchrun_has_the_bits_of_one_without(yard: Yard) -> None:
     differing = yard.whole("bits", 0), yard.whole("bits", 1)
     assert rows(differing[0])[-1]["loss"] == rows(differing[1])[-1]["loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_equal_weights_score_the_same_by_any_number(yard: Yard, split) -> None:
+    words = ("evaluate", "--name", yard.whole("adamw", 0).name, "--split", split)
+    scores = []
+    for size in (1, 2, 4):
+        ended = yard.done(size, *words)
+        assert ended.printed[1:] == [""] * (size - 1)
+        scores.append(list(tomli.loads(ended.printed[0])[split].values()))
+    assert len(scores[0]) == 7
+    for other in scores[1:]:
+        assert_close([str(v) for v in scores[0]], [str(v) for v in other], 1e-6)

@@ -62,11 +62,14 @@ def test_a_chain_of_actions_is_done_once_and_trained_together(yard: Yard) -> Non
 
 @pytest.mark.slow
 def test_a_run_without_a_name_gets_one_that_all_agree_on(yard: Yard) -> None:
-    before = {path.name for path in (yard.folder / "runs").iterdir()}
+    runs = yard.whole("bits", 2).parent
+    before = {path.name for path in runs.iterdir()}
     yard.done(2, "train", "--toml", "bits.toml")
-    new = {path.name for path in (yard.folder / "runs").iterdir()} - before
+    new = {path.name for path in runs.iterdir()} - before
     assert len(new) == 1
     yard.compare(yard.whole("bits", 2), *new)
-    yard.done(2, "resume")
+    resumed = yard.done(2, "resume")
+    assert resumed.told[0].count("the newest run is") == 1
+    assert resumed.told[1] == ""
     yard.done(2, "train", "--toml", "bits.toml", "--name", *new, "--continue")
     yard.compare(yard.whole("bits", 2), *new)

@@ -1,12 +1,17 @@
 """Weights spread over processes: what is learnt is what one process learns."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed as dist
 from safetensors import safe_open
 
+from slangmod.training.trainer import Trainer
 from tests.parallel.spreading import FSDP, MODEL, OPTIMIZER, content, last, spread
-from tests.parallel.yard import Yard, assert_alike, hook, rows
+from tests.parallel.yard import Yard, assert_alike, assert_close, hook, rows
 
 STOPPED = "signal after step"
 TOLERANCE = {"adamw": 1e-5, "adafactor": 1e-5, "muon": 1e-3}
@@ -48,6 +53,9 @@ def test_every_kind_of_model_is_learnt_alike(yard: Yard, kind) -> None:
     yard.add(name, f"{VARIANTS[kind]}\ntrain.max_steps = 12\ncheckpoint.every = 5\n")
     one, several = yard.whole(name, 0), spread(yard, name, 2)
     assert_alike(one, several, 1e-2 if kind == "bfloat16" else 1e-5)
+    if kind == "average":
+        tables = (rows(run, "epochs") for run in (one, several))
+        assert_close(*([row["ema_test_loss"] for row in t] for t in tables), 1e-5)
     if kind == "samples":
         left, right = ((run / "samples.jsonl").read_text() for run in (one, several))
         assert left == right
@@ -135,6 +143,54 @@ def test_a_run_goes_on_with_any_number_and_either_strategy(yard: Yard, config) -
         formats.append(manifest["format"])
     assert formats == [3, 2, 3, 2, 3]
     assert_alike(yard.whole(config, 0), yard.run(name), TOLERANCE[config])
+
+
+COUNT = """
+from tests.parallel import test_fsdp
+test_fsdp.count_scatters()
+"""
+
+
+def count_scatters() -> None:
+    """Write down, for each optimizer step, the bytes that were summed and scattered."""
+    found: list[int] = []
+    steps: list[int] = []
+    taken = Trainer.take_step
+
+    def counted(scatter):
+        def call(*args, **words):
+            tensors = [one for one in (*args, *words.values()) if torch.is_tensor(one)]
+            found.append(max(one.numel() * one.element_size() for one in tensors))
+            return scatter(*args, **words)
+
+        return call
+
+    def take_step(self, state, *others) -> None:
+        found.clear()
+        taken(self, state, *others)
+        steps.append(sum(found))
+        weights = sum(weight.numel() for weight in state.model.parameters())
+        text = json.dumps({"weights": weights, "steps": steps})
+        Path(f"scattered-{os.environ['RANK']}.json").write_text(text, "utf-8")
+
+    # Torch has changed the name.
+    for name in ("reduce_scatter_single", "reduce_scatter_tensor"):
+        if hasattr(dist, name):
+            setattr(dist, name, counted(getattr(dist, name)))
+    Trainer.take_step = take_step
+
+
+@pytest.mark.slow
+def test_gradients_are_scattered_once_in_an_optimizer_step(yard: Yard) -> None:
+    spread(yard, "bits", 2)
+    name = yard.new("scattered")
+    more = ("--train.max_steps", "6", "--train.step_freq", "3")
+    yard.done(2, *yard.train("bits-fsdp", name, *more), before=COUNT)
+    for rank in (0, 1):
+        told = json.loads((yard.folder / f"scattered-{rank}.json").read_text())
+        assert len(told["steps"]) == 6
+        # Rows that two do not share evenly are filled up.
+        assert all(1 <= one / (4 * told["weights"]) < 1.01 for one in told["steps"])
 
 
 @pytest.mark.slow

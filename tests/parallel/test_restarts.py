@@ -16,7 +16,7 @@ from tests.parallel.mishaps import at_rank
 from tests.parallel.ranks import ENVIRONMENT, ROOT, new_store
 from tests.parallel.yard import Yard
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SEED = 20261121
 """From which all ranks and instants of kills are drawn."""
@@ -124,7 +124,7 @@ class Torchrun:
 
     def wait(self) -> int:
         """Its exit code."""
-        return self.process.wait(180)
+        return self.process.wait(600)
 
     @property
     def errors(self) -> str:

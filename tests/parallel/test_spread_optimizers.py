@@ -78,8 +78,10 @@ def learn(model, optimizer, all_lessons, cut=torch.clone):
     return norms
 
 
-@pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("name", TOLERANCE)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [*((name, 4) for name in TOLERANCE), *((name, 2) for name in SPREAD)],
+)
 def test_rows_learn_what_the_whole_learns(name, size):
     torch.manual_seed(3)
     start, all_lessons = Little(), lessons()
