@@ -21,6 +21,9 @@ LEAST: Final = 2.0**-23
 class OfRows(Light):
     """What both share: the weights that have a gradient, and how large they are."""
 
+    take: Callable[[], None]
+    """changes all of them"""
+
     def __init__(
         self, params: Iterable[Any], options: dict[str, Any], shards: Shards
     ) -> None:
@@ -49,10 +52,6 @@ class OfRows(Light):
                 loss = closure()
         self.take()
         return loss
-
-    def take(self) -> None:
-        """Change all weights that have a gradient."""
-        raise NotImplementedError
 
 
 class AdafactorOfRows(OfRows):
