@@ -7,6 +7,7 @@ compile, from the start of the process until its first row is in steps.csv, with
 that comes before: settings, data, model, folder, checkpoint of step 0. It is compared
 with ``python -c "import torch"``. Modules are compiled to byte code in the first round
 only, as pip does it when it installs a package, whatever the environment says of that.
+An editable installation takes some 20 ms more to find the package.
 """
 
 import json

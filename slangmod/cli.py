@@ -14,12 +14,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
-from slangmod.commands.call import Call
 from slangmod.commands.interruption import (
     BrokenOffError,
     broken_off_by_signals,
@@ -34,6 +33,9 @@ from slangmod.errors import (
     is_out_of_memory,
 )
 from slangmod.libraries import prepare
+
+if TYPE_CHECKING:
+    from slangmod.commands.call import Call
 
 LONGEST = 500
 """Characters of an unexpected error that are shown without ``--debug``."""
@@ -103,7 +105,7 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def act(call: Call, number: int) -> int | None:
+def act(call: "Call", number: int) -> int | None:
     """Do action ``number``; of several processes the leader alone, or all together."""
     command = COMMANDS[call.action]
     module = import_module(command.module)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slangmod.training.checkpoint import list_checkpoints
-from slangmod.training.manifest import MANIFEST, OWN, own_hash, text_of
+from slangmod.training.manifest import FORMAT, MANIFEST, OWN, own_hash, text_of
 from tests.reliability.workplace import Here, everything, spoilt
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
@@ -34,7 +34,7 @@ def halved(path: Path) -> None:
 def newer(path: Path) -> None:
     """Make a manifest as a later version may write it."""
     content = json.loads((path / MANIFEST).read_text("utf-8"))
-    content["format"] += 1
+    content["format"] = FORMAT + 1
     content[OWN] = own_hash(content)
     (path / MANIFEST).write_text(text_of(content), "utf-8")
 
