@@ -192,12 +192,18 @@ def test_wrong_settings_end_every_action_before_anything_is_loaded_or_written(
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["--version"], ["train", "--help"], ["config", "show"]]
+    ("argv", "slow"),
+    [
+        (["--help"], (*SLOW, "pydantic")),
+        (["--version"], (*SLOW, "pydantic")),
+        (["train", "--help"], SLOW),
+        (["config", "show"], SLOW),
+    ],
 )
-def test_what_needs_no_torch_loads_nothing_slow(here, argv):
+def test_what_needs_no_torch_and_no_settings_loads_nothing_slow(here, argv, slow):
     code = (
         f"import sys; from slangmod.cli import main; main({argv!r}); "
-        f"print('slow:', *(set({SLOW!r}) & set(sys.modules)))"
+        f"print('slow:', *(set({slow!r}) & set(sys.modules)))"
     )
     assert process("-c", code, cwd=here).stdout.endswith("slow:\n")
 
