@@ -4,6 +4,7 @@ Only the start of the interpreter is shared: each child is ``entry_point`` with 
 ``argv`` of its own, in a session of its own, and ends as the command does.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -105,6 +106,7 @@ def serve() -> None:
     """Fork a child for each line, tell its number, then how it ended."""
     for module in SHARED:
         importlib.import_module(module)
+    gc.freeze()  # or each child would copy all pages that its collector looks through
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
