@@ -64,6 +64,7 @@ def alone(launch: Launch, number: int, act: Callable[[], int | None]) -> int | N
         code = act()
         notes.write(name, str(code or 0))
         return code
-    while (code_told := notes.read(name, BETWEEN)) is None:
-        pass  # there is no limit to how long an action may take
-    return int(code_told)
+    told = None
+    while told is None:  # there is no limit to how long an action may take
+        told = notes.read(name, BETWEEN)
+    return int(told)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from slangmod.errors import UserError
-from slangmod.parallel.launch import launch_of
+from slangmod.parallel.launch import launch_of, number_of
 
 STEP: Final = ("SLURM_STEP_ID", "SLURM_STEPID")
 """One of these is set for what srun has started, and not for a batch script itself,
@@ -63,8 +63,10 @@ def crew_of(environ: Mapping[str, str]) -> Crew:
         return Crew(launch.rank, launch.size, max(1, usable() // launch.local_size))
     if not any(name in environ for name in STEP):
         return ALONE
-    rank = _number(environ, "SLURM_PROCID")
-    size = _number(environ, next((n for n in TASKS if n in environ), TASKS[-1]))
+    tasks = next((name for name in TASKS if name in environ), TASKS[-1])
+    rank, size = (
+        number_of(environ, name, "srun", STEP[0]) for name in ("SLURM_PROCID", tasks)
+    )
     if rank >= size:
         raise UserError(
             f"SLURM_PROCID = {rank} of {size} tasks: no such process is among them; "
@@ -88,14 +90,3 @@ def without_place(environ: Mapping[str, str]) -> dict[str, str]:
         for name, text in environ.items()
         if name not in PLACES and not name.startswith(OF_TORCHRUN)
     }
-
-
-def _number(environ: Mapping[str, str], name: str) -> int:
-    word = environ.get(name, "")
-    if not (word.isascii() and word.isdigit()):
-        said = f"{name} = {word!r}" if word else f"{name} is not set"
-        raise UserError(
-            f"{said}: srun sets it to a number; start slangmod with srun, or unset "
-            f"{STEP[0]}"
-        )
-    return int(word)

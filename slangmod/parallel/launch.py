@@ -78,13 +78,18 @@ def launch_of(environ: Mapping[str, str]) -> Launch | None:
     )
 
 
-def number_of(environ: Mapping[str, str], name: str) -> int:
-    """The number from 0 on that torchrun has put into ``environ``; else UserError."""
+def number_of(
+    environ: Mapping[str, str], name: str, launcher: str = "torchrun", sign: str = SIGN
+) -> int:
+    """The number from 0 on that ``launcher`` put into ``environ``; else UserError.
+
+    ``sign`` is the variable by which it is known that it started this process.
+    """
     word = environ.get(name, "")
     if not (word.isascii() and word.isdigit()):
         said = f"{name} = {word!r}" if word else f"{name} is not set"
         raise UserError(
-            f"{said}: torchrun sets it to a number; start slangmod with torchrun, or "
-            f"unset {SIGN}"
+            f"{said}: {launcher} sets it to a number; start slangmod with {launcher}, "
+            f"or unset {sign}"
         )
     return int(word)

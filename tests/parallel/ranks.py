@@ -18,7 +18,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from tests.reliability.forks import ENVIRONMENT
+from tests.reliability.forks import ENVIRONMENT, end
 
 ROOT = Path(__file__).parents[2]
 SHARED = ("torch._dynamo", "safetensors.torch", "slangmod.commands.train")
@@ -87,11 +87,7 @@ class Ranks:
 
     def close(self) -> None:
         """End the server."""
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
+        end(self._server)
 
     def call(
         self,

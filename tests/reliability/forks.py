@@ -49,6 +49,15 @@ def leave_alone(pid: int) -> None:
     """Nothing is done to a process."""
 
 
+def end(server: "subprocess.Popen[str]") -> None:
+    """End a server that reads orders until there are no more."""
+    assert server.stdin
+    assert server.stdout
+    server.stdin.close()
+    server.wait()
+    server.stdout.close()
+
+
 class Forks:
     """A server that forks commands; one after the other."""
 
@@ -63,11 +72,7 @@ class Forks:
 
     def close(self) -> None:
         """End the server."""
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
+        end(self._server)
 
     def run(
         self,
