@@ -35,7 +35,7 @@ RESULT = Path(__file__).parent / "results" / "encode.json"
 ROUNDS = 7
 PIECE = 1 << 16
 GOAL = 3.0
-LONG = 24_000_000
+LONG = 96_000_000
 """Characters of the text that processes share."""
 BATCH = 1 << 17
 """Characters that go to a process at a time, as ``slangmod encode`` sends them."""

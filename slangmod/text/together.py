@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 ALONE: Final = 32
 """Batches that are encoded before it pays to start other processes."""
-AHEAD: Final = 2
-"""Batches that wait for each process, so that none waits for us."""
+AHEAD: Final = 3
+"""Batches that another process has at a time, so that it never waits for us."""
+MOST: Final = 32
+"""Batches for each process that wait for an earlier one, at most."""
 
 
 def encoded_together(
@@ -37,17 +39,23 @@ def encoded_together(
     yield from map(codec.encode_batch, alone)
     first = next(batches, None)
     if first is not None:
-        yield from _by_others(chain([first], batches), codec, processes)
+        yield from _with_others(chain([first], batches), codec, processes)
 
 
-def _by_others(
+def _with_others(
     batches: Iterable[Sequence[str]], codec: Codec, processes: int
 ) -> Iterator["Ids"]:
+    """This process encodes what the others, busy or just starting, cannot take."""
+    others = processes - 1
     waiting: deque[Future[Ids]] = deque()
-    with pool_of(processes, _begin, (codec.to_json(), codec.eos_string)) as pool:
+    with pool_of(others, _begin, (codec.to_json(), codec.eos_string)) as pool:
         for texts in batches:
-            waiting.append(pool.submit(_encode, texts))
-            if len(waiting) > AHEAD * processes:
+            if sum(not one.done() for one in waiting) < AHEAD * others:
+                waiting.append(pool.submit(_encode, texts))
+            else:
+                waiting.append(Future())
+                waiting[-1].set_result(codec.encode_batch(texts))
+            while waiting and (waiting[0].done() or len(waiting) > MOST * processes):
                 yield waiting.popleft().result()
         for ids in waiting:
             yield ids.result()
