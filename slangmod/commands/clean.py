@@ -145,14 +145,18 @@ class Work:
             raise self.nothing_left(dealt.whole)
         if all(dealt.whole.characters[split] for split in SPLITS):
             return dealt
-        told = self.team.tell(lambda: self.plan_anew(place))
-        plan = Plan(**{**told, "cuts": tuple(map(tuple, told["cuts"]))})
         key = f"{key}-cut"
+        told = self.team.tell(lambda: self.plan_anew(place, key))
+        plan = Plan(**{**told, "cuts": tuple(map(tuple, told["cuts"]))})
         return Dealt(plan, key, self.parts(place, key, plan, dealt.parts))
 
-    def plan_anew(self, place: Path) -> dict[str, Any]:
-        """The plan by which no split stays empty; what was dealt by another goes."""
+    def plan_anew(self, place: Path, key: str) -> dict[str, Any]:
+        """The plan by which no split stays empty; what was dealt before goes.
+
+        So do parts that an earlier try has dealt by the same plan, under ``key``.
+        """
         plan = plan_around(self.source.counted)
+        self.team.forget(key)
         for folder in place.iterdir():
             remove_folder(folder)
         return asdict(plan)
@@ -260,6 +264,7 @@ def _what_matters(settings: Settings) -> dict[str, Any]:
     }
     if files.on_bad_file == "skip":
         matters["on_bad_file"] = "skip"
+        matters["max_doc_bytes"] = files.max_doc_bytes  # larger ones are left out
     if "encoding" in files.cleaners:
         matters["encoding"] = files.encoding
     if "wiki40b" in files.cleaners:

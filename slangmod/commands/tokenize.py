@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from slangmod.commands.call import Call
@@ -23,7 +24,8 @@ def run(call: Call) -> None:
     """Learn the tokenizer that the settings ask for; of a crew, the first does it."""
     crew, path = crew_of(os.environ), tokenizer_path(call.settings)
     patience = seconds_of(call.settings.parallel.timeout)
-    with together(path, crew, patience) as team:
+    meeting = Path(call.settings.workdir) / path.name  # which may lie elsewhere
+    with together(meeting, crew, patience) as team:
         team.tell(lambda: tokenize(call.settings))
 
 

@@ -32,6 +32,8 @@ LONGEST_SILENCE: Final = 120.0
 """Seconds without a beat after which one that was there counts as dead."""
 FAREWELL: Final = 60.0
 """Seconds that the first process waits for the others to leave, at the end."""
+SHORT: Final = 10.0
+"""Seconds that it waits for them where it gives up."""
 
 BEGIN: Final = "begin.json"
 LARGEST: Final = 1 << 30
@@ -269,21 +271,29 @@ class Meeting(Sharing):
         return f"rank {rank} of {self.crew.size}{where}"
 
     def fail(self, error: BaseException) -> None:
-        """Let the others know that this process ends, and why."""
+        """Let the others know why; after an error of the user's the folder goes."""
         text = str(error) or type(error).__name__
         self._last_words = {"error": text, "code": getattr(error, "exit_code", 1)}
         with suppress(OSError):
             self.beat()
+        if self.leads and isinstance(error, UserError) and self.all_gone(SHORT):
+            remove(self.folder)
 
     def leave(self) -> None:
         """Go; the first process goes last, and takes the folder away."""
         if not self.leads:
             self._last_words = {"left": True}
-            self.beat()
+            with suppress(OSError):  # who has heard it may have taken the folder away
+                self.beat()
             return
-        others, until = range(1, self.crew.size), time.monotonic() + FAREWELL
+        self.all_gone(FAREWELL)
+        remove(self.folder)
+
+    def all_gone(self, seconds: float) -> bool:
+        """Whether all others have said within so many seconds that they are leaving."""
+        others, until = range(1, self.crew.size), time.monotonic() + seconds
         while time.monotonic() < until:
             if all({"left", "error"} & {*read(self.path_of(r))} for r in others):
-                break
+                return True
             time.sleep(self.pause)
-        remove(self.folder)
+        return False

@@ -1,9 +1,10 @@
 """Files by which processes tell each other where they are."""
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from slangmod.files import remove_folder
 from slangmod.reading import read_json
 
 
@@ -17,8 +18,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def remove(path: Path) -> None:
-    """Remove what a meeting has left."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove what a meeting has left, as a whole: half of it would be nobody's."""
+    with suppress(OSError):  # in the way of nothing
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)

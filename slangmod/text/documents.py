@@ -49,6 +49,11 @@ def find_files(raw: str, suffix: str | None, workdir: str) -> tuple[RawFile, ...
         paths = ((p.relative_to(root).as_posix(), p) for p in _walk(root, workdir))
         found = [_classify(path, name, suffix) for name, path in sorted(paths)]
     files = tuple(file for file in found if file is not None)
+    for file in files:
+        if (
+            plain := file.name.encode("utf-8", "backslashreplace").decode()
+        ) != file.name:
+            raise DataError(f"{plain}: its name is not UTF-8; rename it")
     if not files:
         what = "not a file" if root.is_file() else "holds no file"
         ending = f' that ends in "{suffix}" (files.suffix)' if suffix else ""

@@ -264,3 +264,14 @@ def test_what_a_killed_run_left_is_swept_away(settings, corpus) -> None:
     assert not left.exists()
     assert other.exists()
     assert (corpus / MARKER).is_file()
+
+
+def test_a_document_left_out_for_its_length_comes_in_once_that_is_allowed(
+    settings, raw, corpus, caplog
+) -> None:
+    (raw / "train-2.txt").write_text("word " * 300)
+    clean(settings(on_bad_file="skip", max_doc_bytes=1000))
+    assert "files.max_doc_bytes = 1000: " in caplog.text
+    assert len(documents(corpus)["train"]) == 1
+    clean(settings(on_bad_file="skip", max_doc_bytes=10_000))
+    assert len(documents(corpus)["train"]) == 2

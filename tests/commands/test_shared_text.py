@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from slangmod.commands import raw_parts
 from slangmod.commands.clean import clean
 from slangmod.commands.encode import encode
-from slangmod.commands.tokenize import tokenize
+from slangmod.commands.tokenize import run, tokenize
 from slangmod.data.shards import encodings_folder
 from slangmod.errors import DataError, RunError, UserError
 from slangmod.parallel import meeting
@@ -175,7 +176,7 @@ def test_a_broken_file_ends_all_and_leaves_nothing_made(work, tmp_path):
     found = made_by(settings, 2)
     assert all(isinstance(error, UserError) for error in found)
     assert all("c.jsonl:1: not valid JSON" in str(error) for error in found)
-    assert [path.name for path in Path(settings.workdir).iterdir()] == [".crew-corpus"]
+    assert not [*Path(settings.workdir).iterdir()]
     write_raw(tmp_path / "other", ("c.jsonl",), 60)
     (tmp_path / "other" / "c.jsonl").replace(tmp_path / "raw" / "c.jsonl")
     assert made_by(settings, 2) == [None] * 2
@@ -210,6 +211,44 @@ def test_a_repetition_goes_on_with_the_parts_that_are_there(work, monkeypatch):
     assert "e.txt" in counted
     assert {*before}.isdisjoint(counted)
     assert content_of(settings) == content_of(once)
+
+
+@SLOW
+def test_parts_that_were_cut_before_a_failure_are_made_anew(work, monkeypatch):
+    """What was dealt before the cuts were known has to go, and they lie beside it."""
+    settings, once = work("w", NAMED), work("once", NAMED)
+    made(once)
+    real = raw_parts.clean_part
+
+    def failing(settings, files, folder, plan, *rest):
+        if plan.cuts and files[0].name == "train-4.jsonl":
+            raise RunError("the machine is gone")
+        return real(settings, files, folder, plan, *rest)
+
+    monkeypatch.setattr("slangmod.commands.clean.clean_part", failing)
+    assert all(isinstance(error, RunError) for error in made_by(settings, 2))
+    monkeypatch.setattr("slangmod.commands.clean.clean_part", real)
+    assert made_by(settings, 2) == [None] * 2
+    assert content_of(settings) == content_of(once)
+
+
+def test_a_crew_meets_in_the_folder_of_work_wherever_the_tokenizer_is(
+    work, tmp_path, monkeypatch
+):
+    places = []
+
+    def noting(path, *rest):
+        places.append(path)
+        return together(path, *rest)
+
+    monkeypatch.setattr("slangmod.commands.tokenize.together", noting)
+    settings = work("w").replace(
+        **{"files.tokenizer": str(tmp_path / "far" / "t.json")}
+    )
+    clean(settings)
+    run(SimpleNamespace(settings=settings))
+    assert [path.parent for path in places] == [tmp_path / "w"]
+    assert (tmp_path / "far" / "t.json").is_file()
 
 
 @SLOW

@@ -1,5 +1,7 @@
 import os
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,13 @@ def test_nothing_to_read_is_told_in_one_line(tmp_path, made, raw, suffix, words)
     (problem,) = caught.value.problems
     assert "\n" not in problem
     assert all(word in problem for word in [*words, str(tmp_path / raw)])
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="has no such names")
+def test_a_name_that_is_no_text_is_told(tmp_path) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/train-\xff.txt")).write_text("some text")
+    with pytest.raises(DataError, match=r"train-\\udcff.txt: its name is not UTF-8"):
+        names_in(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
