@@ -86,7 +86,7 @@ class Course:
     def fill(self) -> None:
         """Begin trials while there are workers without one."""
         while len(self.running) < self.launcher.plan.settings.sweep.workers:
-            record = self.broken_off() or self.neighbours.orphan() or self.another()
+            record = self.broken_off() or self.left_behind() or self.another()
             if record is None or not self.begin(record):
                 return
 
@@ -100,6 +100,13 @@ class Course:
                 return record
             self.waiting.append(record)
         return None
+
+    def left_behind(self) -> Record | None:
+        """A trial of a dead worker to go on with, once its process has ended, too."""
+        record = self.neighbours.orphan()
+        if record is not None:
+            self.waiting.append(record)
+        return self.broken_off()
 
     def another(self) -> Record | None:
         """A new trial; None where enough have begun, or nothing is left to try."""
@@ -173,6 +180,8 @@ class Course:
             if not self.stopping:
                 LOG.info("trial %d was stopped; it goes on", told.number)
             self.waiting.append(trial.record)
+        elif code == RunBusyError.exit_code:  # who was before us is at it after all
+            self.waiting.append(trial.record)
         elif self.stopping and code < 0:
             LOG.info("trial %d was killed; it can go on", told.number)
         else:
@@ -209,6 +218,7 @@ class Course:
         if self.running:
             LOG.info("stopping: %d trials save their state", len(self.running))
         while self.running:
+            self.neighbours.beat()  # or others would think us dead, and our trials left
             self.look()
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self.neighbours.leave()

@@ -8,15 +8,19 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomli
 
 from slangmod import cli
 from slangmod.commands.neighbours import GONE, Neighbours
+from slangmod.commands.sweeping import Course
+from slangmod.commands.trials import Running
 from slangmod.search.dimensions import Interval
 from slangmod.search.storage import open_storage, turn_on
-from slangmod.search.study import COMPLETE, open_study
+from slangmod.search.study import COMPLETE, RUNNING, open_study
+from slangmod.settings.sections import Settings
 from tests.commands.test_sweep import (  # noqa: F401 (fixtures)
     HERE,
     begun,
@@ -84,6 +88,71 @@ def test_what_a_worker_leaves_is_taken_over_at_once(tmp_path, address):
     taken = third.orphan()
     assert taken is not None
     assert taken.home == "third"
+
+
+class FakeLauncher:
+    """Has a run for each trial, which others may be at work on; starts nothing."""
+
+    def __init__(self):
+        self.busy = True
+        settings = Settings().replace(**{"sweep.n_trials": 1, "sweep.workers": 1})
+        trial = SimpleNamespace(in_use=lambda: self.busy)
+        self.plan = SimpleNamespace(
+            settings=settings, total=1, space=SPACE, trial=lambda _: trial
+        )
+
+
+@pytest.fixture
+def course(tmp_path):
+    """The course of a second worker, with a trial that a dead one has begun."""
+    study = opened(tmp_path)
+    asked(study, "dead")
+    study.count_for("dead", GONE)
+    ours = opened(tmp_path)
+    return Course(ours, FakeLauncher(), "mine", lambda: False, lambda *_: None)
+
+
+def test_a_trial_of_a_dead_worker_that_is_still_at_work_is_waited_for(course):
+    assert course.left_behind() is None
+    assert course.broken_off() is None
+    assert [record.number for record in course.waiting] == [0]
+    course.launcher.busy = False
+    taken = course.broken_off()
+    assert (taken.number, taken.home) == (0, "mine")
+
+
+def test_a_trial_whose_old_process_ends_well_meanwhile_is_not_begun_again(course):
+    assert course.left_behind() is None
+    course.study.tell(0, COMPLETE, value=2.0)
+    course.launcher.busy = False
+    assert course.broken_off() is None
+    assert course.study.records()[0].value == 2.0
+
+
+def test_a_trial_that_another_process_has_is_not_one_that_failed(course, tmp_path):
+    run = SimpleNamespace(summary=tmp_path / "summary.toml")
+    record = course.study.records()[0]
+    process = SimpleNamespace(last_words=str)
+    trial = Running(record, run, Settings(), process, 0, None)
+    course.ended(trial, 3)
+    assert course.study.records()[0].state == RUNNING
+    assert [one.number for one in course.waiting] == [0]
+
+
+def test_a_worker_gives_signs_of_life_while_its_trials_save(course):
+    beats = []
+    course.neighbours.beat = lambda: beats.append(1)
+    left = iter(range(5))
+    process = SimpleNamespace(stop=lambda: None)
+    course.running = [SimpleNamespace(process=process)]
+
+    def look():
+        if next(left) == 3:
+            course.running.clear()
+
+    course.look = look
+    course.stop()
+    assert len(beats) == 4
 
 
 def test_what_has_ended_is_told_once(tmp_path):
