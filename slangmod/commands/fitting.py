@@ -23,11 +23,16 @@ SHARE: Final = 0.9
 
 
 def rows_at_once(
-    settings: Settings, vocab: int, device: torch.device, processes: int = 1
+    settings: Settings,
+    vocab: int,
+    device: torch.device,
+    processes: int = 1,
+    neighbours: int = 1,
 ) -> int | None:
     """What ``train.largest_batch`` chooses on ``device``; None where it is not set.
 
-    Of the rows of a mini-batch, each of several ``processes`` has its part.
+    Of the rows of a mini-batch, each of several ``processes`` has its part. Of these,
+    ``neighbours`` are on this machine, whose memory they share if they compute on CPUs.
 
     Training is rehearsed without numbers, stage by stage, so nothing can run out. The
     smallest choice of all stages is that of the run. Raises UserError if not even one
@@ -41,7 +46,7 @@ def rows_at_once(
             f"train.largest_batch: {device} does not tell how much memory is free; "
             "set train.batch_size to a number"
         )
-    allowed = int(SHARE * free)
+    allowed = int(SHARE * free) // (1 if device.type == "cuda" else neighbours)
     stages = [part_of(plan.settings, processes) for plan in stages_of(settings)]
     rows = min(largest(stage, vocab, device, allowed) for stage in stages)
     LOG.info(

@@ -8,9 +8,12 @@ from slangmod.commands.fitting import SHARE
 from slangmod.commands.session import build_objective
 from slangmod.errors import SettingsError
 from slangmod.parallel.strategy import Choice, Needs, choose
+from slangmod.settings.automatic import in_portions
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import stages_of
 from slangmod.settings.tensors import count_parameters, weights_by_place
+from slangmod.training.allocator import keeps_memory
+from slangmod.training.heap import resident_peak
 from slangmod.training.memory import free_bytes
 from slangmod.training.rehearsal import (
     ACTIVATIONS,
@@ -46,11 +49,19 @@ def strategy_for(
 
 
 def needs_of(
-    settings: Settings, vocab: int, device: torch.device, devices: int
+    settings: Settings,
+    vocab: int,
+    device: torch.device,
+    devices: int,
+    rows: int | None = None,  # at a time; None: those that a device has of a mini-batch
 ) -> Needs:
     """Bytes on each of ``devices``, by rehearsing training on a device's own rows."""
-    parts = rehearse(share_of(settings, devices), vocab, device, build_objective)
+    share = in_portions(share_of(settings, devices), rows)
+    parts = rehearse(share, vocab, device, build_objective)
     held = parts.at_peak
+    kept = 0  # free, but not given back
+    if device.type == "cpu":
+        kept = resident_peak(parts.events, kept=keeps_memory(device)) - parts.peak
     block, outside = weights_by_place(settings.model, vocab)
     total = FLOAT * count_parameters(settings.model, vocab)
     return Needs(
@@ -58,7 +69,7 @@ def needs_of(
         # When most is held, some of them may not be there yet.
         max(held[GRADIENTS], total),
         held[OPTIMIZER],
-        held[ACTIVATIONS] + held[LOGITS],
+        held[ACTIVATIONS] + held[LOGITS] + kept,
         block,
         outside,
     )

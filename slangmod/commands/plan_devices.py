@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slangmod.commands.counting import amount, spaced
-from slangmod.commands.fitting import SHARE
-from slangmod.commands.needs import needs_of, share_of
+from slangmod.commands.fitting import SHARE, rows_at_once
+from slangmod.commands.needs import FLOAT, needs_of, share_of
 from slangmod.commands.plan_page import line, wrapped
 from slangmod.commands.planning import Plan
 from slangmod.commands.strategy import only_ddp
@@ -14,6 +14,7 @@ from slangmod.commands.trial import Trials
 from slangmod.errors import UserError
 from slangmod.parallel.launch import launch_of
 from slangmod.parallel.strategy import (
+    DDP,
     STRATEGIES,
     Choice,
     Held,
@@ -24,6 +25,8 @@ from slangmod.parallel.strategy import (
     step_seconds,
 )
 from slangmod.runs.wording import short_count
+from slangmod.settings.automatic import in_portions
+from slangmod.settings.sections import Settings
 from slangmod.training.device import reproducible
 from slangmod.training.memory import free_bytes
 
@@ -60,17 +63,17 @@ class Devices:
     """bytes a second"""
     rows: int
     """of a mini-batch, of each device"""
-    computing: float | None
-    """seconds of a step of those rows, as tried on this device"""
+    computing: Mapping[str, float]
+    """seconds of a step of those rows by strategy, as tried on this device; or none"""
     tokens_per_step: int
     step_freq: int
 
     def seconds(self, strategy: str) -> float | None:
         """Of a step, computing and moving."""
-        if self.computing is None:
+        if strategy not in self.computing:
             return None
         moving = self.moved[strategy] / self.bandwidth
-        return step_seconds(strategy, self.computing, moving, self.step_freq)
+        return step_seconds(strategy, self.computing[strategy], moving, self.step_freq)
 
     def speed(self, strategy: str) -> float | None:
         """Tokens a second of all devices together."""
@@ -115,32 +118,55 @@ def foresee(plan: Plan, wish: Wish, *, calibrate: bool) -> Devices:
     """What training by several devices will take, by the stage that needs most."""
     stage = max(plan.stages, key=lambda one: one.trial.memory.peak)
     settings = stage.plan.settings
-    share, step_freq = share_of(settings, wish.devices), settings.train.step_freq
-    needs = needs_of(settings, plan.vocab, plan.device, wish.devices)
+    step_freq = settings.train.step_freq
+    rows = rows_at_once(plan.settings, plan.vocab, plan.device, wish.devices)
+    needs = needs_of(settings, plan.vocab, plan.device, wish.devices, rows)
     needs = replace(needs, process=plan.memory.process)
-    computing = None
-    if calibrate:
-        calm = plan.settings.deterministic or plan.device.type == "cpu"
-        with reproducible(calm, plan.threads):
-            trials = Trials(settings, plan.vocab, plan.device, plan.course.legs, True)
-            tried = trials.of(share).calibration
-        computing = None if tried is None else tried.step_seconds
     available = available_to_each(plan, wish)
-    total = sum(plan.parts.values())
+    total = FLOAT * sum(plan.parts.values())
     speed = wish.bandwidth or BANDWIDTH.get(plan.device.type, 1.0)
     return Devices(
         wish,
         needs,
         {one: held_by(one, needs, wish.devices, step_freq) for one in STRATEGIES},
-        {one: moved_by(one, total, wish.devices, step_freq) for one in STRATEGIES},
+        {
+            one: moved_by(one, total, needs.outside, wish.devices, step_freq)
+            for one in STRATEGIES
+        },
         only_ddp(settings) or choose(needs, wish.devices, available, step_freq),
         available,
         speed * GB,
-        share.train.batch_size,
-        computing,
+        settings.train.batch_size // wish.devices,
+        computing_of(plan, settings, wish.devices, rows) if calibrate else {},
         stage.tokens_per_step,
         step_freq,
     )
+
+
+def computing_of(
+    plan: Plan, settings: Settings, devices: int, rows: int | None
+) -> dict[str, float]:
+    """Seconds of a step of a device's own rows, by strategy, as tried on this one.
+
+    ``rows`` are computed at a time, if that is known. With fsdp a step is never
+    compiled. None are known where memory did not suffice.
+    """
+    calm = plan.settings.deterministic or plan.device.type == "cpu"
+    seconds = {}
+    for strategy in STRATEGIES:
+        compiles = settings.model.compile and strategy == DDP
+        model = settings.model.model_copy(update={"compile": compiles})
+        one = settings.model_copy(update={"model": model})
+        with reproducible(calm, plan.threads):
+            trials = Trials(one, plan.vocab, plan.device, plan.course.legs, True)
+            share = in_portions(share_of(one, devices), rows)
+            tried = trials.of(share).calibration
+        if tried is None:
+            return {}
+        seconds[strategy] = tried.step_seconds
+        if not tried.compiled:  # and so the same for all
+            return dict.fromkeys(STRATEGIES, tried.step_seconds)
+    return seconds
 
 
 def available_to_each(plan: Plan, wish: Wish) -> int | None:
@@ -163,7 +189,6 @@ def numbers(devices: Devices) -> dict[str, Any]:
         "bandwidth_is": "assumed" if devices.wish.bandwidth is None else "given",
         "strategy": devices.choice.strategy,
         "why": devices.choice.why,
-        "computing_seconds_per_step": devices.computing,
         "strategies": {
             one: {
                 "bytes": held.total,
@@ -171,6 +196,7 @@ def numbers(devices: Devices) -> dict[str, Any]:
                 "gathered": held.gathered,
                 "activations": held.activations,
                 "moved_bytes_per_step": devices.moved[one],
+                "computing_seconds_per_step": devices.computing.get(one),
                 "seconds_per_step": devices.seconds(one),
                 "tokens_per_second": devices.speed(one),
             }
@@ -197,8 +223,8 @@ def lines(devices: Devices, width: int) -> Iterator[str]:
     for one, moved in devices.moved.items():
         moving = f"{one}: {mb(moved)}, {moved / devices.bandwidth:.3g} s"
         speed = devices.speed(one)
-        if speed is not None and devices.computing is not None:
-            moving += f" beside {devices.computing:.3g} s of computing: "
+        if speed is not None:
+            moving += f" beside {devices.computing[one]:.3g} s of computing: "
             moving += f"{short_count(speed)} tokens/s"
         yield from wrapped("", moving, width)
 

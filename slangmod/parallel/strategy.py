@@ -72,16 +72,19 @@ def held_by(strategy: str, needs: Needs, devices: int, step_freq: int = 1) -> He
     return Held(share, weights + gradients, needs.activations, needs.process)
 
 
-def moved_by(strategy: str, parameters: int, devices: int, step_freq: int = 1) -> int:
+def moved_by(
+    strategy: str, weights: int, outside: int, devices: int, step_freq: int = 1
+) -> int:
     """Bytes that each device sends, and as many that it gets, in an optimizer step.
 
-    Of float32. Summing n bytes over a ring of W moves 2 (W - 1) / W n, once a step with
-    ddp; gathering them, or summing and scattering, moves half as much: with fsdp they
-    are gathered twice for each of ``step_freq`` mini-batches, and scattered once.
+    Of ``weights`` bytes, of which ``outside`` are in no layer. Summing n bytes over a
+    ring of W moves 2 (W - 1) / W n, once a step with ddp; gathering them, or summing
+    and scattering, moves half as much: with fsdp those of layers are gathered twice for
+    each of ``step_freq`` mini-batches, the others once, and all are scattered once.
     """
-    each = 4 * parameters * (devices - 1) / devices
-    times = 2 if strategy == DDP else 2 * step_freq + 1
-    return round(times * each)
+    gathered = step_freq * (2 * (weights - outside) + outside)
+    moved = 2 * weights if strategy == DDP else gathered + weights
+    return round(moved * (devices - 1) / devices)
 
 
 def step_seconds(

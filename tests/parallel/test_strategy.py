@@ -48,14 +48,22 @@ def test_one_device_holds_all_whatever_the_strategy():
 
 
 def test_bytes_moved_are_those_of_a_ring():
-    parameters = 1_000_000
+    weights, outside = 4_000_000, 800_000
     for devices in (2, 4, 8):
         share = (devices - 1) / devices
-        assert moved_by(DDP, parameters, devices) == 2 * share * 4 * parameters
-        assert moved_by(FSDP, parameters, devices) == 3 * share * 4 * parameters
-        assert moved_by(DDP, parameters, devices, 4) == 2 * share * 4 * parameters
-        assert moved_by(FSDP, parameters, devices, 4) == 9 * share * 4 * parameters
-    assert moved_by(DDP, parameters, 1) == moved_by(FSDP, parameters, 1) == 0
+        assert moved_by(DDP, weights, outside, devices) == 2 * share * weights
+        assert moved_by(DDP, weights, outside, devices, 4) == 2 * share * weights
+        each = 2 * (weights - outside) + outside
+        assert moved_by(FSDP, weights, outside, devices) == share * (each + weights)
+        sent = share * (4 * each + weights)
+        assert moved_by(FSDP, weights, outside, devices, 4) == sent
+    assert moved_by(DDP, weights, 0, 1) == moved_by(FSDP, weights, 0, 1) == 0
+
+
+def test_bytes_moved_with_fsdp_are_those_that_were_counted():
+    # Of all collectives of two processes over gloo, weights of 1 315 328 bytes.
+    assert moved_by(FSDP, 1_315_328, 524_800, 2) == 1_710_592
+    assert moved_by(FSDP, 1_315_328, 524_800, 2, 3) == 3_816_448
 
 
 def test_what_moves_behind_computing_takes_no_time():
