@@ -23,13 +23,28 @@ config=${1:?first say which TOML file}
 name=${2:?then say what the run is called}
 shift 2
 
+# What is known of the run, wherever --workdir says it is; nothing before it began.
+known() {
+    local where=() last=
+    for word in "$@"; do
+        case "$last:$word" in
+            --workdir:*) where=(--workdir "$word") ;;
+            *:--workdir=*) where=("$word") ;;
+        esac
+        last=$word
+    done
+    slangmod summarize "$name" --toml "$config" ${where[@]+"${where[@]}"} 2> /dev/null ||
+        true
+}
+
 # srun does not take this over from sbatch by itself.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
 # All machines share the files; what is there already is not made again.
-srun slangmod clean tokenize encode --toml "$config" "$@"
+srun --kill-on-bad-exit=1 slangmod clean tokenize encode --toml "$config" "$@"
 
 # SLURM sends SIGUSR1 five minutes before the end; torchrun passes on what it is told to.
+before=$(known "$@")
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 code=0
 srun --kill-on-bad-exit=1 torchrun \
@@ -42,10 +57,13 @@ srun --kill-on-bad-exit=1 torchrun \
     --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \
     -m slangmod train --continue --toml "$config" --name "$name" "$@" || code=$?
 
-# torchrun ends with 1 where its processes end with 75, so the run itself is asked.
-if [ "$code" -ne 0 ] && slangmod summarize "$name" --toml "$config" |
-    grep -q '"reason": "stopped"'; then
-    code=75
+# torchrun ends with 1 where its processes end with 75, so the run itself is asked. What
+# it said before is of no account: it may have failed without a word.
+if [ "$code" -ne 0 ]; then
+    after=$(known "$@")
+    if [ "$after" != "$before" ] && grep -q '"reason": "stopped"' <<< "$after"; then
+        code=75
+    fi
 fi
 if [ "$code" -eq 75 ]; then
     scontrol requeue "$SLURM_JOB_ID"

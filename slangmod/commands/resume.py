@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from slangmod.commands.joining import (
     Company,
     joined,
     refuse_other_data,
+    refuse_other_disks,
     refuse_other_runs,
 )
 from slangmod.commands.scribe import logged
@@ -36,7 +37,7 @@ from slangmod.commands.strategy import agreed_strategy
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
-from slangmod.files import sweep_asides, write_text
+from slangmod.files import sweep_asides, sync_folder, write_text
 from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
@@ -81,6 +82,7 @@ def carry_on_with(call: Call, company: Company) -> None:
         Signals(patient=not team.alone) as signals,
         folder.lock() if team.leads else nullcontext(),
     ):
+        refuse_other_disks(team, folder)
         checkpoint = folder.checkpoints / team.text(newest_of(folder, team))
         signals.saved(checkpoint.name)
         about = read_about(checkpoint)
@@ -146,6 +148,7 @@ def carry_on(
         if team.leads:
             keep_changes(folder, known.changes, session.state.counters.step)
             write_text(folder.config, run_config(known.resolved, folder.name))
+            forget_end(folder)
         with conductor_of(
             *(folder, session, known.encodings, choices, objective),
             *(signals, watchdog, company.voices, log),
@@ -153,6 +156,16 @@ def carry_on(
             conductor.scribe.recording.go_back_to(session.state.counters)
             signals.arm()
             conductor.conduct()
+
+
+def forget_end(folder: RunDir) -> None:
+    """Remove the summary: however this process ends, it does not end as that one did.
+
+    Whoever asks how it has ended after a kill would be told of the end before it.
+    """
+    with suppress(FileNotFoundError):
+        folder.summary.unlink()
+    sync_folder(folder.root)
 
 
 def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:

@@ -51,7 +51,10 @@ NOTING = {
     "slangmod": """\
 #!/bin/sh
 echo "slangmod $@" >> told
-if [ "$1" = summarize ]; then echo '[{"outcome": {"reason": "'$FAKE_REASON'"}}]'; fi
+if [ "$1" = summarize ]; then
+    steps=${FAKE_STEPS:-$(grep -c torchrun told)}
+    echo '[{"outcome": {"reason": "'$FAKE_REASON'", "steps": "'$steps'"}}]'
+fi
 """,
     "torchrun": '#!/bin/sh\necho "torchrun $@" >> told\nexit $FAKE_CODE\n',
 }
@@ -123,14 +126,29 @@ def test_a_stopped_run_is_queued_again_and_no_other(
     job = cluster(NOTING, *words, FAKE_CODE=code, FAKE_REASON=reason)
     assert ended(job)[0] == result
     assert Path("requeued").exists() == requeued
-    lines = Path("told").read_text().splitlines()
-    assert lines[0] == "slangmod clean tokenize encode --toml c.toml --seed 5"
-    assert "--nnodes=1 --nproc-per-node=1 --rdzv-backend=c10d" in lines[1]
+    made, _, trained, *_ = Path("told").read_text().splitlines()
+    assert made == "slangmod clean tokenize encode --toml c.toml --seed 5"
+    assert "--nnodes=1 --nproc-per-node=1 --rdzv-backend=c10d" in trained
     port = 20_000 + os.getpid() % 20_000
-    assert f"--rdzv-endpoint=127.0.0.1:{port} " in lines[1]
-    assert f"--rdzv-id={os.getpid()}-0 " in lines[1]
+    assert f"--rdzv-endpoint=127.0.0.1:{port} " in trained
+    assert f"--rdzv-id={os.getpid()}-0 " in trained
     wanted = "-m slangmod train --continue --toml c.toml --name first --seed 5"
-    assert lines[1].endswith(wanted)
+    assert trained.endswith(wanted)
+
+
+def test_a_run_that_was_stopped_once_and_then_fails_is_not_queued_again(cluster):
+    known = {"FAKE_CODE": "1", "FAKE_REASON": "stopped", "FAKE_STEPS": "7"}
+    assert ended(cluster(NOTING, "c.toml", "first", **known))[0] == 1
+    assert not Path("requeued").exists()
+
+
+@pytest.mark.parametrize("words", [["--workdir", "a b"], ["--workdir=a b"]])
+def test_the_run_is_looked_for_where_it_is(cluster, words):
+    job = cluster(NOTING, "c.toml", "first", *words, FAKE_CODE="1", FAKE_REASON="x")
+    assert ended(job)[0] == 1
+    told = Path("told").read_text().splitlines()
+    asked = f"slangmod summarize first --toml c.toml {' '.join(words)}"
+    assert [line for line in told if "summarize" in line] == [asked] * 2
 
 
 CONFIG = """
