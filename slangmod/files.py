@@ -89,18 +89,18 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
+def folder_aside(path: Path, *, own: bool = False) -> Iterator[Path]:
     """An empty folder that becomes ``path`` when the block ends well.
 
     Its files are synced before the rename. ``path`` must not exist, or must be a
-    folder that is marked as slangmod's own: then it is replaced. What processes that
-    have died left behind of the same folder is removed.
+    folder that is marked as slangmod's own, or known to be ``own``: then it is
+    replaced. What processes that have died left behind of the same folder is removed.
     """
     refuse_link(path)
     with folder_for_a_while(path) as aside:
         yield aside
         sync_tree(aside)
-        replace_folder(aside, path)
+        replace_folder(aside, path, own=own)
 
 
 @contextmanager
@@ -166,16 +166,18 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(root))
 
 
-def replace_folder(new: Path, path: Path) -> None:
+def replace_folder(new: Path, path: Path, *, own: bool = False) -> None:
     """Rename ``new`` to ``path``; what slangmod had made there is removed after.
 
-    Raises DataError if ``path`` is there and is not marked as slangmod's own.
+    Raises DataError if ``path`` is there and is neither marked as slangmod's own, nor
+    known to be its ``own``.
     """
     if not path.exists():
         new.rename(path)
         sync_folder(path.parent)
         return
-    refuse_foreign(path)
+    if not own:
+        refuse_foreign(path)
     old = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
     path.rename(old)
     new.rename(path)

@@ -3,9 +3,11 @@
 import json
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -14,6 +16,7 @@ from slangmod.commands.choices import Choices
 from slangmod.commands.voices import Voices, one_voice
 from slangmod.data.shards import Encodings
 from slangmod.errors import DataError, SettingsError, UserError, one_of
+from slangmod.locks import holder_of
 from slangmod.parallel.launch import Launch
 from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.directory import RunDir
@@ -23,6 +26,12 @@ from slangmod.settings.stages import stages_of
 from slangmod.training.device import choose_device
 
 LOG = logging.getLogger(__name__)
+
+LATEST: Final = 60.0
+"""Seconds after which all machines see what one of them has written to a shared disk.
+"""
+PAUSE: Final = 0.05
+"""Seconds between two looks at it."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +118,32 @@ def refuse_other_runs(folder: RunDir, team: Team) -> None:
 
 def refuse_other_data(team: Team, encodings: Encodings) -> None:
     """Raise DataError unless every process reads the same encodings."""
-    told = json.dumps([socket.gethostname(), encodings.fingerprint()])
+    refuse_differences(team, encodings.folder, encodings.fingerprint())
+
+
+def refuse_other_disks(team: Team, folder: RunDir) -> None:
+    """Raise DataError unless every process sees whose run this is, which we lock."""
+    if team.alone:
+        return
+    holder = team.text(holder_of(folder.lock_file) if team.leads else "")
+    until = time.monotonic() + LATEST
+    while (found := holder_of(folder.lock_file)) != holder and time.monotonic() < until:
+        time.sleep(PAUSE)
+    refuse_differences(team, folder.root, found)
+
+
+def refuse_differences(team: Team, place: Path, found: str) -> None:
+    """Raise DataError unless every process has ``found`` the same at ``place``."""
+    told = json.dumps([socket.gethostname(), found])
     each = [json.loads(text) for text in team.texts(told)]
     odd = [
         f"{host} (rank {rank})"
-        for rank, (host, found) in enumerate(each)
-        if found != each[0][1]
+        for rank, (host, one) in enumerate(each)
+        if one != each[0][1]
     ]
     if odd:
         raise DataError(
-            f"{encodings.folder}: is not on {', '.join(odd)} what it is on "
+            f"{place}: is not on {', '.join(odd)} what it is on "
             f"{each[0][0]}; put workdir on a disk that all machines share"
         )
 

@@ -22,7 +22,6 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
-from slangmod.training.checkpoint import checkpoint_path
 from slangmod.training.disk import trouble
 from slangmod.training.saver import Saver
 from slangmod.training.shared_saver import SharedSaver
@@ -51,8 +50,6 @@ def build_saver(
     """
     settings = session.settings
     about = about_run(settings, encodings, choices)
-    step = session.state.counters.step
-    resumed = checkpoint_path(folder.checkpoints, step).exists()
     kind = Saver if shards_of(session.state.model) is None else SharedSaver
     return kind(
         folder.checkpoints,
@@ -61,7 +58,8 @@ def build_saver(
         sync=nothing_recorded if recording is None else Ground(folder, recording),
         background=settings.checkpoint.background,
         stop=settings.checkpoint.on_error == "stop",
-        spared=step if resumed else None,
+        # Not by what is there: another may be moving an old run of this name aside.
+        spared=session.state.counters.step if session.resumed else None,
         needed=lambda state: refuge_steps(state, settings),
         complaints=None if recording is None else recording.complaints,
         team=session.team,

@@ -213,6 +213,9 @@ def logged(settings: Settings, team: Team) -> Iterator[RunLog | None]:
     log = attach_log(level_of(settings.log_level))
     try:
         yield log
+    except Exception as error:
+        log.end_with(error)
+        raise
     finally:
         detach_log(log)
 

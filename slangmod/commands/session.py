@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -61,6 +61,8 @@ class Session:
     team: Team = ALONE
     """the processes that train it together, each with a part of all rows"""
     wrapping: Wrapping = UNWRAPPED
+    resumed: bool = False
+    """whether it began with a checkpoint"""
 
     @property
     def stage(self) -> Settings:
@@ -120,6 +122,7 @@ def open_session(
     test = test.part_of(team.rank, team.size)
     wrapping = UNWRAPPED if team.alone else wrapping_of(state.model)
     session = session_of(settings, legs, device, state, test, team, wrapping)
+    session = replace(session, resumed=counters is not None)
     refuse_odd_counts(session.state.counters, session.train)
     if not team.alone:
         settle_session(session)

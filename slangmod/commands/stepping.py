@@ -122,9 +122,13 @@ def compile_step(session: Session, rows: int | None = None) -> tuple[Objective, 
 
 
 def step_again(session: Session, choices: Choices) -> Objective:
-    """The step of a run that goes on; RunError if it was compiled and cannot be."""
-    use_onednn(session, choices.onednn)
-    if not choices.compiled:
+    """The step of a run that goes on; RunError if it was compiled and cannot be.
+
+    That of a model that is spread over the processes from now on is not compiled.
+    """
+    spread = shards_of(session.state.model) is not None
+    use_onednn(session, choices.onednn and not spread)
+    if spread or not choices.compiled:
         return session.objective
     return compile_again(session, choices.rows)
 

@@ -1,7 +1,9 @@
 """Which strategy processes take that train together, and why."""
 
+import json
 import logging
 import socket
+from dataclasses import astuple
 from typing import Final
 
 import torch
@@ -40,12 +42,20 @@ def agreed_strategy(
         return settings.parallel.strategy
     if before is not None:
         return before
-    neighbours = team.texts(socket.gethostname()).count(socket.gethostname())
-    choice = choose(settings, vocab, device, team.size, neighbours)
-    # One whose memory is short is enough.
-    strategy = FSDP if team.any(choice.strategy == FSDP) else DDP
-    LOG.info('parallel.strategy = "auto" is %s', choice.why)
-    return strategy
+    choice = choose(settings, vocab, device, team.size, neighbours_in(team))
+    each = [json.loads(one) for one in team.texts(json.dumps(astuple(choice)))]
+    # One whose memory is short is enough; it is that one who knows why.
+    ranks = [rank for rank, (strategy, _) in enumerate(each) if strategy == FSDP]
+    rank = next(iter(ranks), 0)
+    strategy, why = each[rank]
+    where = f" (as rank {rank} has it)" if rank else ""
+    LOG.info('parallel.strategy = "auto" is %s%s', why, where)
+    return str(strategy)
+
+
+def neighbours_in(team: Team) -> int:
+    """Processes of ``team`` on this machine."""
+    return team.texts(socket.gethostname()).count(socket.gethostname())
 
 
 def choose(

@@ -11,8 +11,14 @@ from slangmod.errors import LostError, StoppedError, UserError
 from slangmod.parallel.launch import Launch, launch_of
 
 LONGEST = 10.0
-"""Seconds for which it is waited what the leader says; torchrun ends us earlier if it
-has ended with an error."""
+"""Seconds for which it is waited what the leader says, who may still be loading;
+torchrun ends us earlier if it has ended with an error."""
+
+LATER = 3.0
+"""The same once all have met: of what befalls us alone it learns only by our end."""
+
+LONGEST_MEETING = 600.0
+"""Seconds within which all processes must have come."""
 
 SHORT = 5.0
 """Seconds within which torchrun's store must answer."""
@@ -34,7 +40,7 @@ def to_say(error: BaseException, lines: Sequence[str], launch: Launch) -> list[s
     The leader says all of them, and lets the others know. They say what it has not
     said, and nothing about a signal, which is the same for all.
     """
-    from slangmod.parallel.store import Notes, open_notes
+    from slangmod.parallel.store import Notes, has_met, open_notes
 
     notes: Notes | None = None
     with suppress(RuntimeError):  # nobody keeps notes any more
@@ -45,7 +51,8 @@ def to_say(error: BaseException, lines: Sequence[str], launch: Launch) -> list[s
         return list(lines)
     if isinstance(error, StoppedError):
         return []
-    told = None if notes is None else notes.told(LONGEST)
+    patience = LATER if has_met(launch) else LONGEST
+    told = None if notes is None else notes.told(patience)
     if told is not None and isinstance(error, LostError):
         return []
     untold = (one for one in lines if not any(one in said for said in told or ()))
@@ -57,9 +64,10 @@ def alone(launch: Launch, number: int, act: Callable[[], int | None]) -> int | N
 
     The others wait until it is done. Where it fails instead, torchrun ends them.
     """
-    from slangmod.parallel.store import open_notes
+    from slangmod.parallel.store import meet
 
-    notes, name = open_notes(launch, SHORT), f"{launch.restarts}/done/{number}"
+    notes = meet(launch, LONGEST_MEETING)
+    name = f"{notes.session}/done/{number}"
     if launch.leads:
         code = act()
         notes.write(name, str(code or 0))

@@ -24,6 +24,7 @@ from slangmod.commands.joining import (
     agreed_rows,
     joined,
     refuse_other_data,
+    refuse_other_disks,
 )
 from slangmod.commands.repeating import refuse_existing, repetitions
 from slangmod.commands.restarting import begun_before, named, note_begun
@@ -35,7 +36,7 @@ from slangmod.commands.session import (
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import batches_of, whole_horizon
 from slangmod.commands.stepping import choose_step, uses_onednn
-from slangmod.commands.strategy import agreed_strategy
+from slangmod.commands.strategy import agreed_strategy, neighbours_in
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import UserError
@@ -117,6 +118,7 @@ def train_run(
         Signals(patient=not team.alone) as signals,
         folder.lock() if team.leads else nullcontext(),
     ):
+        refuse_other_disks(team, folder)
         if team.leads:
             # Once more: whoever held the lock until now may have trained it.
             refuse_checkpoints(folder, overwrite=overwrite)
@@ -165,7 +167,8 @@ def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) 
             strategy=strategy or DDP,
         )
         describe(session)
-        rows = agreed_rows(team, rows_at_once(settings, vocab, device, team.size))
+        several = team.size, neighbours_in(team)
+        rows = agreed_rows(team, rows_at_once(settings, vocab, device, *several))
         objective, compiled = choose_step(session, settings.model.compile, rows)
         choices = agreed_choices(
             team,

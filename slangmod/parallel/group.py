@@ -13,7 +13,7 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
 from slangmod.errors import LostError, SlangmodError, is_out_of_memory
 from slangmod.parallel.launch import Launch
-from slangmod.parallel.store import Notes, open_notes
+from slangmod.parallel.store import Notes, meet
 from slangmod.parallel.team import ALONE, Team
 
 BACKENDS: Final = {"nccl": "cpu:gloo,cuda:nccl", "gloo": "gloo"}
@@ -162,16 +162,22 @@ def open_team(
     name = backend_for(device, backend)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # or all would have some memory of the first
-    notes = open_notes(launch, timeout)
-    team = Group(launch.rank, launch.size, launch.local_rank, notes)
-    dist.init_process_group(
-        BACKENDS[name],
-        timeout=timedelta(seconds=timeout),
-        store=PrefixStore(notes.meeting_place(), notes.store),
-        rank=launch.rank,
-        world_size=launch.size,
-        device_id=device if name == "nccl" else None,
-    )
+    try:
+        notes = meet(launch, timeout)
+        team = Group(launch.rank, launch.size, launch.local_rank, notes)
+        dist.init_process_group(
+            BACKENDS[name],
+            timeout=timedelta(seconds=timeout),
+            store=PrefixStore(notes.meeting_place(), notes.store),
+            rank=launch.rank,
+            world_size=launch.size,
+            device_id=device if name == "nccl" else None,
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise LostError(
+            f"{launch.size} processes could not meet within parallel.timeout: {reason}"
+        ) from error
     try:
         yield team
     except Exception as error:

@@ -63,6 +63,12 @@ def shards_of(model: nn.Module) -> Shards | None:
     return found
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where ``model`` computes; the weights of a spread one may wait elsewhere."""
+    shards = shards_of(model)
+    return next(model.parameters()).device if shards is None else shards.device
+
+
 def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The weights of ``model`` that this process steps: whole ones, or its rows."""
     shards = shards_of(model)

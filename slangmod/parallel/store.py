@@ -1,19 +1,25 @@
 """What the processes of a launch write down for each other, in torchrun's own store.
 
 It needs no process group, so that it serves before there is one, and when one has
-broken. With ``lasting`` it is torchrun that keeps it, through all restarts.
+broken. With ``lasting`` it is torchrun that keeps it, through all restarts. It then
+holds what processes have written that are no more; and how often they were restarted,
+each machine counts by itself. So those that are alive meet first: each says hello with
+a word of chance, the leader answers with the word of a new session and all words that
+it has heard, and who finds its own among them says that it is here.
 """
 
 import json
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
+from slangmod.errors import RunError
 from slangmod.parallel.launch import Launch
 
 FOLDER: Final = "slangmod"
@@ -23,12 +29,18 @@ PAUSE: Final = 0.05
 """Seconds between two looks at what another may still write."""
 
 
+HELLO, BEGIN, HERE = "hello", "begin", "here"
+"""What is written when processes meet."""
+
+
 @dataclass(frozen=True)
 class Notes:
     """Texts by name, which all processes of a launch read and write."""
 
     launch: Launch
     store: Store
+    session: str
+    """a word that only those have in common that have met"""
 
     def write(self, name: str, text: str) -> None:
         """Keep ``text`` until the launch ends."""
@@ -47,7 +59,7 @@ class Notes:
     def meeting_place(self) -> str:
         """A name for the next group that is formed, which none before it had."""
         count = self.store.add(f"{FOLDER}/{self._of(self.launch.rank, 'met')}", 1)
-        return f"{FOLDER}/{self.launch.restarts}/group/{count}"
+        return f"{FOLDER}/{self.session}/group/{count}"
 
     def confess(self, lines: Sequence[str]) -> None:
         """Let the others know why this process ends before its time."""
@@ -80,14 +92,77 @@ class Notes:
         return None
 
     def _of(self, rank: int, what: str) -> str:
-        """A name that no earlier restart has written."""
-        return f"{self.launch.restarts}/{what}/{rank}"
+        """A name that nobody has written who is no more."""
+        return f"{self.session}/{what}/{rank}"
+
+    def lead(self, deadline: float) -> str:
+        """Have all others come, however late, to a new session; -> its word.
+
+        Raises RunError where some do not until ``deadline``, on the monotonic clock.
+        """
+        session, answered = uuid.uuid4().hex, [""]
+        absent = [*range(1, self.launch.size)]
+        while absent:
+            heard = [self.read(f"{HELLO}/{n}") or "" for n in range(self.launch.size)]
+            if heard != answered:  # also where one was begun anew meanwhile
+                self.write(BEGIN, json.dumps([session, heard]))
+                answered = heard
+            names = [f"{session}/{HERE}/{rank}" for rank in absent]
+            there = [self.read(name) is not None for name in names]
+            absent = [rank for rank, one in zip(absent, there, strict=True) if not one]
+            self._wait(deadline, absent)
+        return session
+
+    def follow(self, deadline: float) -> str:
+        """Find the session that the leader has begun with this process; -> its word."""
+        word = uuid.uuid4().hex
+        self.write(f"{HELLO}/{self.launch.rank}", word)
+        while True:
+            session, heard = json.loads(self.read(BEGIN) or '["", []]')
+            if word in heard:
+                self.write(f"{session}/{HERE}/{self.launch.rank}", "yes")
+                return str(session)
+            self._wait(deadline, [0])
+
+    def _wait(self, deadline: float, absent: Sequence[int]) -> None:
+        """Let a moment pass while some are ``absent``."""
+        if absent and time.monotonic() >= deadline:
+            ranks = ", ".join(map(str, absent[:5])) + (" ..." if absent[5:] else "")
+            raise RunError(
+                f"of {self.launch.size} processes, rank {ranks} has not come within "
+                "parallel.timeout; start all of them together, where each can reach "
+                f"{self.launch.address}:{self.launch.port}"
+            )
+        time.sleep(PAUSE if absent else 0)
+
+
+_sessions: Final[dict[Launch, str]] = {}
+"""What this process has met the others for: once."""
+
+
+def meet(launch: Launch, timeout: float) -> Notes:
+    """The notes of those processes of ``launch`` that are alive now.
+
+    The first time, waits until all have come. Raises RunError where some have not
+    within ``timeout`` seconds, and RuntimeError where nobody keeps notes.
+    """
+    notes = open_notes(launch, timeout)
+    if launch not in _sessions:
+        come = notes.lead if launch.leads else notes.follow
+        _sessions[launch] = come(time.monotonic() + timeout)
+    return replace(notes, session=_sessions[launch])
+
+
+def has_met(launch: Launch) -> bool:
+    """Whether this process has met the others."""
+    return launch in _sessions
 
 
 def open_notes(launch: Launch, timeout: float) -> Notes:
     """The notes of ``launch``; waits at most ``timeout`` seconds for their keeper.
 
-    Raises RuntimeError where nobody keeps them.
+    Those of processes that have met, if this one has. Raises RuntimeError where nobody
+    keeps them.
     """
     hosts = launch.leads and not launch.lasting
     store = TCPStore(
@@ -97,4 +172,4 @@ def open_notes(launch: Launch, timeout: float) -> Notes:
         timeout=timedelta(seconds=timeout),
         wait_for_workers=False,
     )
-    return Notes(launch, store)
+    return Notes(launch, store, _sessions.get(launch, f"restart-{launch.restarts}"))

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from slangmod.complaints import Complaints
+from slangmod.errors import StoppedError
 from slangmod.runs.durable import Lines
 from slangmod.settings.literals import printable
 
@@ -59,6 +60,13 @@ class RunLog(logging.Handler):
             self._early.append(line)
         else:
             self._lines.add(line)
+
+    def end_with(self, error: Exception) -> None:
+        """Add what ended the run before its time, which others show elsewhere."""
+        level = logging.INFO if isinstance(error, StoppedError) else logging.ERROR
+        if level >= self.level:
+            text = " ".join(str(error).splitlines()) or type(error).__name__
+            self.handle(logging.LogRecord("slangmod", level, "", 0, text, None, None))
 
     def sync(self) -> None:
         """Make all lines durable."""

@@ -77,8 +77,9 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
     """Write a checkpoint of ``snapshot``; when this returns, it will outlive anything.
 
     One of the same step and weights that is there already and sound is kept. One of
-    other weights belongs to steps that were taken back, and gives way. Raises OSError
-    if the disk refuses, has no room, or gives back other bytes; nothing is left then.
+    other weights, or in other files, gives way once the new one is sound. Raises
+    OSError if the disk refuses, has no room, or gives back other bytes; nothing new is
+    left then.
     """
     path = checkpoint_path(folder, snapshot.step)
     if path.exists():
@@ -89,10 +90,8 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
             for name, known in snapshot.meant().items()
         ):
             return path
-        else:
-            remove_folder(path)
     refuse_without_room(path, snapshot.size)
-    with folder_aside(path) as aside:
+    with folder_aside(path, own=True) as aside:
         files = {
             name: write_file(aside / name, pieces(tensors))
             for name, tensors in snapshot.tensors.items()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.errors import RunError
-from slangmod.files import folder_aside, remove_folder, sweep_asides
+from slangmod.files import folder_aside, sweep_asides
 from slangmod.parallel.team import Team
 from slangmod.reading import read_json
 from slangmod.training.checkpoint import (
@@ -86,17 +86,14 @@ class Together:
         return ""
 
     def _keeps(self, same: list[str]) -> str:
-        """Whether what is there is what all would write; else it is removed."""
+        """Whether what is there is what all would write; else it is to be replaced."""
         files = read_json(self.path / MANIFEST)["files"]
         meant = {name: one for text in same for name, one in json.loads(text).items()}
-        if {**files, **meant} == files:
-            return "yes"
-        remove_folder(self.path)
-        return ""
+        return "yes" if {**files, **meant} == files else ""
 
     def _make_aside(self) -> str:
         refuse_without_room(self.path, self._snapshot.size)
-        return str(self._stack.enter_context(folder_aside(self.path)))
+        return str(self._stack.enter_context(folder_aside(self.path, own=True)))
 
     def _finish(self, all_told: Sequence[Mapping[str, Any]]) -> str:
         """What the leader adds; the folder is gone if anybody failed."""

@@ -72,8 +72,9 @@ class SharedSaver(Saver):
         writing = Together(self.folder, snapshot, self._team)
         try:
             writing.begin()
-        except OSError as error:
-            self._error = error
+        except OSError as error:  # of which all know already
+            self._error, self._under_way = error, None
+            self._conclude(snapshot)
             return
         self._writing = writing
         if writing.there:

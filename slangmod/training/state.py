@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slangmod.parallel.shards import device_of
 from slangmod.settings.sections import Settings, Train
 from slangmod.training.copies import Average, Weights, copy_weights
 from slangmod.training.course import Course
@@ -136,7 +137,7 @@ def build_state(
 ) -> TrainState:
     """The state of a training that begins with ``model`` as it is now."""
     train = settings.train
-    device = next(model.parameters()).device
+    device = device_of(model)
     return TrainState(
         model,
         optimizer,

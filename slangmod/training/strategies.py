@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from slangmod.data.dataset import Batch
 from slangmod.parallel.fsdp import held
+from slangmod.parallel.shards import device_of
 from slangmod.training.feed import to_device
 from slangmod.training.step import Objective
 from slangmod.training.wrapping import Wrapping
@@ -77,7 +78,7 @@ def settle(objective: Objective, batch: Batch, model: nn.Module) -> None:
     in a bucket they are. After this, a run that begins and one that goes on sum alike,
     and nothing but gradients is exchanged.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     row = Batch(*(tensor[:1] for tensor in batch))
     for _ in range(2):
         objective(*to_device(row, device)).backward()  # type: ignore[no-untyped-call]

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from slangmod.commands.together import alone, launch_in, to_say
@@ -57,5 +59,7 @@ def test_an_action_that_is_not_for_several_is_done_by_the_leader(launches):
         done.append(1)
         return 7
 
-    assert [alone(launch, 0, act) for launch in launches] == [7, 7, 7]
+    with ThreadPoolExecutor(3) as pool:  # they wait for each other
+        codes = pool.map(lambda launch: alone(launch, 0, act), reversed(launches))
+    assert [*codes] == [7, 7, 7]
     assert done == [1]

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from slangmod.commands import session, stepping, train
+from slangmod.runs.directory import RunDir
 from slangmod.training import sharded
 from slangmod.training.trainer import Trainer
 
@@ -144,3 +145,26 @@ def kill_in_part_of(step: int) -> None:
 def cannot_compile() -> None:
     """As if there were no compiler here."""
     stepping.compiled_or_eager = lambda objective, *_: (objective, False)
+
+
+def no_place_for(step: int) -> None:
+    """A disk on which the folder of a checkpoint cannot be made."""
+    make = sharded.folder_aside
+
+    def folder_aside(path: Any, **more: Any) -> Any:
+        if path.name == f"step-{step:09d}":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return make(path, **more)
+
+    sharded.folder_aside = folder_aside
+
+
+def move_late() -> None:
+    """Let others go on while an old run still has its name."""
+    vacated = RunDir.vacated
+
+    def slowly(self: RunDir) -> Any:
+        time.sleep(2)
+        return vacated(self)
+
+    RunDir.vacated = slowly

@@ -1,5 +1,7 @@
 """Which strategy processes take where none is named, and that all take the same."""
 
+import threading
+
 import pytest
 import torch
 
@@ -59,6 +61,25 @@ def test_what_fsdp_would_divide_may_be_too_little_to_rehearse(memory):
 def test_where_one_is_short_of_memory_all_take_fsdp(memory):
     memory(1 << 20, "ddp", "fsdp", "ddp")
     assert taken(of(), 3) == ["fsdp"] * 3
+
+
+def test_who_is_short_of_memory_says_why(monkeypatch, caplog):
+    monkeypatch.setattr(strategy, "neighbours_in", lambda _: 1)
+
+    def choose(settings, vocab, device, devices, neighbours):
+        short = threading.current_thread().name == "rank 1"
+        return Choice("fsdp", "fsdp: too much") if short else Choice("ddp", "ddp: fits")
+
+    monkeypatch.setattr(strategy, "choose", choose)
+    caplog.set_level("INFO")
+
+    def act(team):
+        threading.current_thread().name = f"rank {team.rank}"
+        return agreed_strategy(of(), VOCAB, CPU, team)
+
+    assert together(2, act) == ["fsdp", "fsdp"]
+    wanted = 'parallel.strategy = "auto" is fsdp: too much (as rank 1 has it)'
+    assert {*caplog.messages} == {wanted}
 
 
 def test_a_device_that_does_not_tell_is_left_to_the_rehearsal(memory):

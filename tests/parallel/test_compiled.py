@@ -1,5 +1,7 @@
 """A compiled step reduces its gradients like any other."""
 
+import shutil
+
 import pytest
 
 from slangmod.runs.summary import read_summary
@@ -32,3 +34,18 @@ def test_all_train_uncompiled_where_one_cannot_compile(yard: Yard) -> None:
     words = yard.train("adamw", name, *SHORT, "--model.compile", "true")
     yard.done(2, *words, before=COMPILED + at_rank(1, "cannot_compile()"))
     assert not compiled(yard, name)
+
+
+def test_a_compiled_run_goes_on_uncompiled_where_it_is_spread(yard: Yard) -> None:
+    """The trial of the compiler would leave a gradient in weights that are gathered."""
+    begun = yard.new("compiled")
+    words = yard.train("adamw", begun, *SHORT, "--model.compile", "true")
+    yard.done(2, *words, before=COMPILED)
+    assert compiled(yard, begun)
+    names = [yard.new("goes-on") for _ in range(2)]
+    for name, strategy in zip(names, ("ddp", "fsdp"), strict=True):
+        shutil.copytree(yard.run(begun), yard.run(name))
+        more = ("--train.max_steps", "9", "--parallel.strategy", strategy)
+        allowed = ("--allow-change", "parallel.strategy")
+        yard.done(2, "resume", "--name", name, *more, *allowed, before=COMPILED)
+    assert_alike(*map(yard.run, names), 1e-5)

@@ -100,3 +100,44 @@ def test_a_loss_that_is_not_finite_in_one_is_left_out_by_all(yard: Yard) -> None
     words = yard.train("adamw-fsdp", name, "--guard.non_finite", "skip")
     yard.done(2, *words, before=before)
     assert yard.outcome(name)["skipped_steps"] == 1
+
+
+def test_what_cannot_even_be_begun_in_the_background_is_told_at_once(
+    yard: Yard,
+) -> None:
+    spread(yard, "bits", 2)
+    name = yard.new("refused")
+    before = at_rank(0, "no_place_for(4)")
+    words = yard.train("bits-fsdp", name, *BACKGROUND, "--checkpoint.on_error", "stop")
+    ended = yard.tries(2, *words, before=before)
+    assert ended.codes == [1, 1], ended.errors
+    assert "checkpoint.on_error = 'stop' ends the run" in ended.told[0]
+    assert yard.outcome(name)["steps"] == 4
+
+
+def test_a_run_that_takes_the_place_of_another_begins_alike_everywhere(
+    yard: Yard,
+) -> None:
+    wanted, name = spread(yard, "bits", 2), yard.new("anew")
+    words = yard.train("bits-fsdp", name, *BACKGROUND, "--checkpoint.keep", "20")
+    yard.done(2, *words)
+    more = ("--overwrite", "--parallel.timeout", "30s")
+    yard.done(2, *words, *more, before=at_rank(0, "move_late()"))
+    assert_same_end(yard, name, wanted.name)
+
+
+def test_folders_that_machines_do_not_share_are_refused(yard: Yard) -> None:
+    name = yard.new("apart")
+    before = (
+        "import os\nif os.environ['RANK'] == '1':\n"
+        "    import shutil\n"
+        "    from slangmod.commands import joining\n"
+        "    joining.LATEST = 1.0\n"
+        "    kept = os.getcwd() + '/../apart'\n"
+        "    shutil.copytree('.', kept, ignore=shutil.ignore_patterns('runs'))\n"
+        "    os.environ['SLM_WORKDIR'] = kept\n"
+    )
+    ended = yard.tries(2, *yard.train("adamw", name), before=before)
+    assert ended.codes == [2, 2], ended.errors
+    assert "put workdir on a disk that all machines share" in ended.told[0]
+    assert not yard.run(name).exists()

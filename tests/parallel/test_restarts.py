@@ -197,17 +197,39 @@ def test_torchrun_ends_with_1_after_all_have_saved(yard: Yard, number) -> None:
     assert yard.outcome(name)["reason"] == "stopped"
 
 
-def test_two_machines_train_one_run(yard: Yard) -> None:
+def two_machines(yard: Yard, config: str, name: str, *more: str) -> list[Torchrun]:
+    """Two launchers on addresses of their own, with a process each."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    name = yard.new("machines")
     meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}")
-    more = ("--nnodes", "2", "--nproc-per-node", "1", *meeting, "--rdzv-id", name)
-    machines = [
-        Torchrun(yard, *yard.train("bits", name), more=(*more, "--local-addr", host))
+    more += ("--nnodes", "2", "--nproc-per-node", "1", *meeting, "--rdzv-id", name)
+    return [
+        Torchrun(yard, *yard.train(config, name), more=(*more, "--local-addr", host))
         for host in ("127.0.0.1", "127.0.0.2")
     ]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_two_machines_go_on_where_one_of_them_had_a_process_killed(
+    yard: Yard, number
+) -> None:
+    yard.add("hasty", LONG + '\n    [parallel]\n    timeout = "30s"\n')
+    whole, name = yard.whole("hasty", 2), yard.new("machines")
+    machines = two_machines(yard, "hasty", name, "--max-restarts", "3")
+    checkpoints = yard.run(name) / "checkpoints"
+    while not list(checkpoints.glob("step-00000001*")):
+        assert machines[0].process.poll() is None, machines[0].errors
+        time.sleep(0.05)
+    os.kill(machines[number].workers()[0], signal.SIGKILL)
+    assert [machine.wait() for machine in machines] == [0, 0], machines[0].errors
+    assert any("from step-0000" in machine.errors for machine in machines)
+    yard.compare(whole, name)
+
+
+def test_two_machines_train_one_run(yard: Yard) -> None:
+    name = yard.new("machines")
+    machines = two_machines(yard, "bits", name)
     assert [machine.wait() for machine in machines] == [0, 0], machines[0].errors
     yard.compare(yard.whole("bits", 2), name)
     told = [machine.errors.count("validation of step") for machine in machines]

@@ -325,3 +325,24 @@ def test_what_ends_one_ends_all_and_leaves_nothing(tmp_path):
     assert type(first) is type(second) is RuntimeError
     assert str(first) == str(second)
     assert not [*tmp_path.glob(f"{ASIDE}*")]
+
+
+def test_what_others_have_saved_stays_until_the_new_one_is_sound(tmp_path, monkeypatch):
+    path = saved_by(2, tmp_path)
+    before = {one.name for one in path.iterdir()}
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("slangmod.training.checkpoint.refuse_without_room", full)
+        with pytest.raises(OSError, match="no space"):
+            write_checkpoint(tmp_path, take(state_at(NEW), {}))
+    assert {one.name for one in path.iterdir()} == before
+    assert loaded(tmp_path) == bits(state_at(NEW))
+    write_checkpoint(tmp_path, take(state_at(NEW), {}))
+    assert (path / "model.safetensors").is_file()
+    assert loaded(tmp_path) == bits(state_at(NEW))
+    saved_by(2, tmp_path)
+    assert {one.name for one in path.iterdir()} == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
