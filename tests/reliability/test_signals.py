@@ -284,7 +284,7 @@ def test_a_second_ctrl_c_ends_a_step_at_once(forks, work, promise, again) -> Non
 @pytest.mark.parametrize(
     ("action", "place", "made"),
     [
-        ("clean", "slangmod.commands.clean:sha256_of", "corpus"),
+        ("clean", "slangmod.commands.clean:mark", "corpus"),
         ("tokenize", "slangmod.commands.tokenize:train_codec", "tokenizer-*"),
         ("encode", "slangmod.commands.encode:manifest_content", "encodings-*"),
     ],
