@@ -146,9 +146,7 @@ def carry_on(
             return
         objective = step_again(session, choices)
         if team.leads:
-            keep_changes(folder, known.changes, session.state.counters.step)
-            write_text(folder.config, run_config(known.resolved, folder.name))
-            forget_end(folder)
+            begin_again(known, session.state.counters.step)
         with conductor_of(
             *(folder, session, known.encodings, choices, objective),
             *(signals, watchdog, company.voices, log),
@@ -158,11 +156,14 @@ def carry_on(
             conductor.conduct()
 
 
-def forget_end(folder: RunDir) -> None:
-    """Remove the summary: however this process ends, it does not end as that one did.
+def begin_again(known: Known, step: int) -> None:
+    """Write down with what the run goes on, and that it has not ended.
 
-    Whoever asks how it has ended after a kill would be told of the end before it.
+    Whoever asks after a kill how it has ended would else be told of the end before.
     """
+    folder = known.folder
+    keep_changes(folder, known.changes, step)
+    write_text(folder.config, run_config(known.resolved, folder.name))
     with suppress(FileNotFoundError):
         folder.summary.unlink()
     sync_folder(folder.root)

@@ -2,13 +2,18 @@
 
 What a text becomes depends on it and the tokenizer alone, so the result is the same for
 any number of processes. They end with the one that started them, however that ends.
+
+Texts and ids go to and fro in memory that both sides see. Through pipes, which hold
+little, each side would wait for the other again and again.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Final
 
 from slangmod.parallel.workers import pool_of
 from slangmod.text.tokenizer import Codec
@@ -21,10 +26,15 @@ if TYPE_CHECKING:
 
 ALONE: Final = 32
 """Batches that are encoded before it pays to start other processes."""
+TOGETHER: Final = 8
+"""Batches that go to another process at a time: we encode, too, and may be busy for the
+time of one before we see that it has nothing left to do."""
 AHEAD: Final = 3
-"""Batches that another process has at a time, so that it never waits for us."""
-MOST: Final = 32
-"""Batches for each process that wait for an earlier one, at most."""
+"""How many times so many it has, so that it never waits for us."""
+MOST: Final = 64
+"""Parts of the result for each process that wait for an earlier one, at most."""
+ROOM: Final = 1 << 22
+"""Bytes of texts that can be handed over at a time, or of their ids."""
 
 
 def encoded_together(
@@ -46,29 +56,101 @@ def _with_others(
     batches: Iterable[Sequence[str]], codec: Codec, processes: int
 ) -> Iterator["Ids"]:
     """This process encodes what the others, busy or just starting, cannot take."""
-    others = processes - 1
-    waiting: deque[Future[Ids]] = deque()
-    with pool_of(others, _begin, (codec.to_json(), codec.eos_string)) as pool:
-        for texts in batches:
-            if sum(not one.done() for one in waiting) < AHEAD * others:
-                waiting.append(pool.submit(_encode, texts))
-            else:
-                waiting.append(Future())
-                waiting[-1].set_result(codec.encode_batch(texts))
+    others, batches = processes - 1, iter(batches)
+    rooms = [get_context("spawn").RawArray("B", ROOM) for _ in range(AHEAD * others)]
+    start = (codec.to_json(), codec.eos_string, rooms)
+    with pool_of(others, _begin, start) as pool:
+        free, waiting = deque(range(len(rooms))), deque[Part]()
+        while some := [*islice(batches, TOGETHER if free else 1)]:
+            handed = _handed_over(some, rooms, free, pool) if free else None
+            waiting.append(handed or Part([codec.encode_batch(one) for one in some]))
             while waiting and (waiting[0].done() or len(waiting) > MOST * processes):
-                yield waiting.popleft().result()
-        for ids in waiting:
-            yield ids.result()
+                yield from waiting.popleft().taken(codec.dtype, rooms, free)
+        for part in waiting:
+            yield from part.taken(codec.dtype, rooms, free)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Ids of some batches, here or still to come."""
+
+    here: "Sequence[Ids]" = ()
+    coming: "Future[list[list[int]] | list[Ids]] | None" = None
+    """bytes of the ids of each text, which are in a room; where there are too many to
+    fit into it, ids themselves"""
+    room: int = -1
+
+    def done(self) -> bool:
+        """Whether nobody would have to wait for them."""
+        return self.coming is None or self.coming.done()
+
+    def taken(
+        self, dtype: str, rooms: Sequence[Any], free: deque[int]
+    ) -> "Iterator[Ids]":
+        """The ids; their room is free from then on."""
+        import numpy as np
+
+        if self.coming is None:
+            yield from self.here
+            return
+        found, begin = self.coming.result(), 0
+        content = memoryview(rooms[self.room]).cast("B")
+        for batch in found:
+            ids: Ids = []
+            for one in batch:
+                if isinstance(one, int):
+                    end = begin + one
+                    ids.append(np.frombuffer(bytes(content[begin:end]), dtype))
+                    begin = end
+                else:
+                    ids.append(one)
+            yield ids
+        free.append(self.room)
+
+
+def _handed_over(
+    batches: Sequence[Sequence[str]],
+    rooms: Sequence[Any],
+    free: deque[int],
+    pool: ProcessPoolExecutor,
+) -> Part | None:
+    """What another process will make of ``batches``; None where they are too large."""
+    texts = [[text.encode("utf-8", "surrogatepass") for text in b] for b in batches]
+    joined = b"".join(text for batch in texts for text in batch)
+    if len(joined) > ROOM:
+        return None
+    room = free.popleft()
+    memoryview(rooms[room]).cast("B")[: len(joined)] = joined
+    sizes = [[len(text) for text in batch] for batch in texts]
+    return Part((), pool.submit(_encode, room, sizes), room)
 
 
 _codecs: list[Codec] = []
 """The tokenizer of a process that encodes for another; empty in any other."""
+_rooms: list[Any] = []
+"""What it reads texts from, and writes ids to."""
 
 
-def _begin(content: str, eos_string: str) -> None:
+def _begin(content: str, eos_string: str, rooms: Sequence[Any]) -> None:
     """What such a process does first."""
     _codecs.append(Codec.from_json(content, eos_string))
+    _rooms.extend(rooms)
 
 
-def _encode(texts: Sequence[str]) -> "Ids":
-    return _codecs[0].encode_batch(texts)
+def _encode(room: int, sizes: Sequence[Sequence[int]]) -> "list[list[int]] | list[Ids]":
+    """Encode the texts in a room, of which the ``sizes`` in bytes are known."""
+    content, begin = memoryview(_rooms[room]).cast("B"), 0
+    batches = []
+    for batch in sizes:
+        texts = []
+        for size in batch:
+            end = begin + size
+            texts.append(str(content[begin:end], "utf-8", "surrogatepass"))
+            begin = end
+        batches.append(texts)
+    ids = [_codecs[0].encode_batch(texts) for texts in batches]
+    joined = b"".join(one.tobytes() for batch in ids for one in batch)
+    if len(joined) > len(content):
+        return ids
+    content[: len(joined)] = joined
+    return [[one.nbytes for one in batch] for batch in ids]

@@ -30,6 +30,21 @@ def test_ids_come_back_in_their_order(number: int, monkeypatch) -> None:
     ]
 
 
+@pytest.mark.parametrize("room", [1 << 22, 4000, 500])
+def test_what_no_room_holds_is_encoded_here_or_sent(room: int, monkeypatch) -> None:
+    """Bytes of texts, or of ids, of which there may be more: four for each byte."""
+    monkeypatch.setattr(together, "ALONE", 0)
+    monkeypatch.setattr(together, "ROOM", room)
+    monkeypatch.setattr(together, "TOGETHER", 2)
+    codec = learnt("byte")
+    texts = [["\ud83d alone", "é" * 900, "", "日本" * n] for n in range(1, 400, 40)]
+    found = list(encoded_together(iter(texts), codec, 3))
+    assert [[ids.tolist() for ids in each] for each in found] == [
+        [ids.tolist() for ids in codec.encode_batch(one)] for one in texts
+    ]
+    assert {str(ids.dtype) for each in found for ids in each} == {codec.dtype}
+
+
 def test_a_short_text_starts_no_process(monkeypatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError
