@@ -11,13 +11,16 @@ How encoding scales is measured by wall time, with one process and with two, in 
 on a text so long that starting processes does not matter.
 """
 
+import ast
 import json
 import os
 import pydoc_data.topics
 import statistics
 import sysconfig
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from tokenizers import Tokenizer
 from slangmod.runs.environment import environment
 from slangmod.settings.sections import Settings
 from slangmod.text.learning import train_codec
-from slangmod.text.together import encoded_together
+from slangmod.text.together import Encoders
 from slangmod.text.tokenizer import Codec
 
 RESULT = Path(__file__).parent / "results" / "encode.json"
@@ -41,36 +44,57 @@ BATCH = 1 << 17
 """Characters that go to a process at a time, as ``slangmod encode`` sends them."""
 
 
+def sources() -> Iterator[str]:
+    """Program text of the running Python, and of what is installed there."""
+    folders = sysconfig.get_paths()
+    for folder in (folders["stdlib"], folders["purelib"]):
+        for path in sorted(Path(folder).rglob("*.py")):
+            if "site-packages" in path.parts and folder == folders["stdlib"]:
+                continue
+            yield path.read_text("utf-8", "replace")
+
+
+def first(size: int, texts: Iterable[str]) -> str:
+    """So many characters of ``texts``."""
+    parts: list[str] = []
+    held = 0
+    for text in texts:
+        parts.append(text)
+        held += len(text)
+        if held >= size:
+            break
+    return "\n".join(parts)[:size]
+
+
+def docstrings() -> Iterator[str]:
+    """What modules, classes and functions of ``sources`` say of themselves."""
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef
+    for source in sources():
+        with suppress(SyntaxError, ValueError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source)
+            for node in ast.walk(tree):
+                if isinstance(node, kinds) and (said := ast.get_docstring(node)):
+                    yield said
+
+
 def texts() -> dict[str, str]:
     """Prose and program text of the running Python, by name."""
-    sources = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
-    code = "".join(path.read_text("utf-8", "replace") for path in sources)
-    prose = "\n".join(pydoc_data.topics.topics.values())
-    found = {"documentation of Python": prose, "sources of Python": code[:4_000_000]}
+    found = {
+        "manual of Python": "\n".join(pydoc_data.topics.topics.values()),
+        "docstrings": first(4_000_000, docstrings()),
+        "sources of Python": first(4_000_000, sources()),
+    }
     shakespeare = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
     if shakespeare.is_file():
         found["tinyshakespeare"] = shakespeare.read_text("utf-8")
     return found
 
 
-def long_text() -> str:
-    """Program text of the running Python and of what is installed there."""
-    folders = sysconfig.get_paths()
-    parts, size = [], 0
-    for folder in (folders["stdlib"], folders["purelib"]):
-        for path in sorted(Path(folder).rglob("*.py")):
-            if "site-packages" in path.parts and folder == folders["stdlib"]:
-                continue
-            parts.append(path.read_text("utf-8", "replace"))
-            size += len(parts[-1])
-            if size >= LONG:
-                return "".join(parts)
-    return "".join(parts)
-
-
 def scaling() -> dict[str, object]:
     """Wall seconds of encoding a long text with one process and with two."""
-    text = long_text()
+    text = first(LONG, sources())
     settings = Settings().replace(**{"tokens.vocab": 8192})
     learnt = train_codec(settings, [text[: LONG // 4]]).to_json()
     batches = [
@@ -82,8 +106,9 @@ def scaling() -> dict[str, object]:
         for processes in seconds:
             begin = time.perf_counter()
             codec = Codec.from_json(learnt)
-            for _ids in encoded_together(batches, codec, processes):
-                pass
+            with Encoders(codec, processes) as encoders:
+                for _ids in encoders.ids(batches):
+                    pass
             seconds[processes].append(time.perf_counter() - begin)
     middle = {n: statistics.median(each) for n, each in seconds.items()}
     best = {n: min(each) for n, each in seconds.items()}

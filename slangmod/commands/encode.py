@@ -51,6 +51,7 @@ from slangmod.settings.sections import Settings
 from slangmod.text import provenance
 from slangmod.text.corpus import corpus_files, count_documents, count_file_rows
 from slangmod.text.documents import SPLITS
+from slangmod.text.together import Encoders
 from slangmod.text.tokenizer import Codec, open_codec
 
 logger = logging.getLogger(__name__)
@@ -145,8 +146,10 @@ class Files:
         firsts = self.firsts(team, files)
 
         def work(numbers: list[int]) -> Iterator[dict[str, Any]]:
-            for number in numbers:
-                yield asdict(self.one(*files[number], firsts[number]))
+            with Encoders(self.codec, self.processes) as encoders:
+                for number in numbers:
+                    split, path = files[number]
+                    yield asdict(self.one(split, path, firsts[number], encoders))
 
         parts = map(split_of, team.share(key, len(files), work))
         names = [name for name, _ in files]
@@ -167,7 +170,7 @@ class Files:
         counts = team.share("", len(train), work)
         return [0, *accumulate(counts[:-1]), *[0] * (len(files) - len(train))]
 
-    def one(self, name: str, path: Path, first: int) -> Split:
+    def one(self, name: str, path: Path, first: int, encoders: Encoders) -> Split:
         """Write the shards of a file whose first document has the number ``first``."""
         codec, settings = self.codec, self.settings
         total = count_file_rows(path)
@@ -176,7 +179,7 @@ class Files:
         if dropout:
             ids = encoded_by_chance(rows, codec, dropout, settings.seed, first)
         else:
-            ids = encoded(rows, codec, self.processes)
+            ids = encoded(rows, codec, encoders)
         folder = self.place / f"{path.stem}-{uuid.uuid4().hex}"
         make_folder(folder)
         split = write_split(folder, name, ids, codec.dtype, codec.end)

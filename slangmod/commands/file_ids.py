@@ -10,7 +10,7 @@ from typing import NamedTuple
 from slangmod.data.writing import Encoded
 from slangmod.text.corpus import Row, file_documents, file_rows
 from slangmod.text.segments import pieces
-from slangmod.text.together import encoded_together
+from slangmod.text.together import Encoders
 from slangmod.text.tokenizer import Codec
 
 CHUNK_CHARACTERS = 1 << 16
@@ -39,8 +39,8 @@ def _parts(rows: Iterable[Row], codec: Codec) -> Iterator[Part]:
         yield Part(last, not more)
 
 
-def encoded(rows: Iterable[Row], codec: Codec, processes: int) -> Iterator[Encoded]:
-    """Ids of all rows, a few batches of text at a time."""
+def encoded(rows: Iterable[Row], codec: Codec, encoders: Encoders) -> Iterator[Encoded]:
+    """Ids of all rows by ``codec``, a few batches of text at a time."""
     batches: deque[list[Part]] = deque()
 
     def texts() -> Iterator[list[str]]:
@@ -48,7 +48,7 @@ def encoded(rows: Iterable[Row], codec: Codec, processes: int) -> Iterator[Encod
             batches.append(batch)
             yield [part.text for part in batch]
 
-    for arrays in encoded_together(texts(), codec, processes):
+    for arrays in encoders.ids(texts()):
         for (text, last), ids in zip(batches.popleft(), arrays, strict=True):
             yield Encoded(ids, len(text.encode("utf-8")), last)
 

@@ -10,10 +10,11 @@ little, each side would wait for the other again and again.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from slangmod.parallel.workers import pool_of
 from slangmod.text.tokenizer import Codec
@@ -31,40 +32,66 @@ TOGETHER: Final = 8
 time of one before we see that it has nothing left to do."""
 AHEAD: Final = 3
 """How many times so many it has, so that it never waits for us."""
-MOST: Final = 64
+MOST: Final = 32
 """Parts of the result for each process that wait for an earlier one, at most."""
 ROOM: Final = 1 << 22
 """Bytes of texts that can be handed over at a time, or of their ids."""
 
 
-def encoded_together(
-    batches: Iterable[Sequence[str]], codec: Codec, processes: int
-) -> Iterator["Ids"]:
-    """The ids of the texts of each batch, in order.
+class Encoders:
+    """This process, and others that encode beside it once that pays, for one block.
 
-    Raises RunError if one of the processes dies.
+    They raise RunError if one of them dies.
     """
-    batches = iter(batches)
-    alone = islice(batches, ALONE) if processes > 1 else batches
-    yield from map(codec.encode_batch, alone)
-    first = next(batches, None)
-    if first is not None:
-        yield from _with_others(chain([first], batches), codec, processes)
 
+    def __init__(self, codec: Codec, processes: int) -> None:
+        self._codec, self._others = codec, processes - 1
+        self._alone = ALONE
+        self._pool: ProcessPoolExecutor | None = None
+        self._stack = ExitStack()
+        self._rooms: list[Any] = []
 
-def _with_others(
-    batches: Iterable[Sequence[str]], codec: Codec, processes: int
-) -> Iterator["Ids"]:
-    """This process encodes what the others, busy or just starting, cannot take."""
-    others, batches = processes - 1, iter(batches)
-    rooms = [get_context("spawn").RawArray("B", ROOM) for _ in range(AHEAD * others)]
-    start = (codec.to_json(), codec.eos_string, rooms)
-    with pool_of(others, _begin, start) as pool:
+    def __enter__(self) -> Self:
+        """Nothing is started yet."""
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        """The others end."""
+        return self._stack.__exit__(*error)
+
+    def ids(self, batches: Iterable[Sequence[str]]) -> Iterator["Ids"]:
+        """The ids of the texts of each batch, in order."""
+        batches = iter(batches)
+        while not self._others or self._alone > 0:
+            if (texts := next(batches, None)) is None:
+                return
+            self._alone -= 1
+            yield self._codec.encode_batch(texts)
+        first = next(batches, None)
+        if first is not None:
+            yield from self._together(chain([first], batches), self._started())
+
+    def _started(self) -> ProcessPoolExecutor:
+        """The others, who are waited for by nobody."""
+        if self._pool is None:
+            make = get_context("spawn").RawArray
+            self._rooms = [make("B", ROOM) for _ in range(AHEAD * self._others)]
+            start = (self._codec.to_json(), self._codec.eos_string, self._rooms)
+            pool = pool_of(self._others, _begin, start)
+            self._pool = self._stack.enter_context(pool)
+        return self._pool
+
+    def _together(
+        self, batches: Iterator[Sequence[str]], pool: ProcessPoolExecutor
+    ) -> Iterator["Ids"]:
+        """This process encodes what the others, busy or just starting, cannot take."""
+        codec, rooms = self._codec, self._rooms
+        most = MOST * (self._others + 1)
         free, waiting = deque(range(len(rooms))), deque[Part]()
         while some := [*islice(batches, TOGETHER if free else 1)]:
             handed = _handed_over(some, rooms, free, pool) if free else None
             waiting.append(handed or Part([codec.encode_batch(one) for one in some]))
-            while waiting and (waiting[0].done() or len(waiting) > MOST * processes):
+            while waiting and (waiting[0].done() or len(waiting) > most):
                 yield from waiting.popleft().taken(codec.dtype, rooms, free)
         for part in waiting:
             yield from part.taken(codec.dtype, rooms, free)

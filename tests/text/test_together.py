@@ -12,8 +12,14 @@ import pytest
 
 from slangmod.errors import RunError
 from slangmod.text import together
-from slangmod.text.together import encoded_together
+from slangmod.text.together import Encoders
 from tests.text.conftest import HARD, PROSE, learnt
+
+
+def encoded_together(texts, codec, processes):
+    """The ids of all batches."""
+    with Encoders(codec, processes) as encoders:
+        yield from encoders.ids(texts)
 
 
 def batches(number: int) -> list[list[str]]:
@@ -55,6 +61,24 @@ def test_a_short_text_starts_no_process(monkeypatch) -> None:
     assert len(list(encoded_together(batches(5), learnt("bpe"), 1))) == 5
 
 
+def test_the_processes_of_one_file_encode_the_next(monkeypatch) -> None:
+    monkeypatch.setattr(together, "ALONE", 1)
+    started = []
+    real = together.pool_of
+    monkeypatch.setattr(
+        together, "pool_of", lambda *known: started.append(1) or real(*known)
+    )
+    codec = learnt("bpe")
+    with Encoders(codec, 2) as encoders:
+        for number in (1, 0, 5, 3):
+            found = [*encoders.ids(batches(number))]
+            assert [[ids.tolist() for ids in each] for each in found] == [
+                [ids.tolist() for ids in codec.encode_batch(texts)]
+                for texts in batches(number)
+            ]
+    assert started == [1]
+
+
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(word) for word in text.split()]
@@ -88,7 +112,8 @@ def texts():
     time.sleep(60)
 together.ALONE = 0
 if __name__ == "__main__":
-    list(together.encoded_together(texts(), learnt("bpe"), 2))
+    with together.Encoders(learnt("bpe"), 2) as encoders:
+        list(encoders.ids(texts()))
 """
 
 
