@@ -112,7 +112,10 @@ def act(call: "Call", number: int) -> int | None:
     if call.launch is None or command.together:
         code: int | None = module.run(call)
         return code
-    return alone(call.launch, number, lambda: module.run(call))
+    from slangmod.settings.derived import seconds_of
+
+    timeout = seconds_of(call.settings.parallel.timeout)
+    return alone(call.launch, number, lambda: module.run(call), timeout)
 
 
 def show_help(arguments: Arguments) -> int:

@@ -27,12 +27,12 @@ def rows_at_once(
     vocab: int,
     device: torch.device,
     processes: int = 1,
-    neighbours: int = 1,
+    allowed: int | None = None,
 ) -> int | None:
     """What ``train.largest_batch`` chooses on ``device``; None where it is not set.
 
-    Of the rows of a mini-batch, each of several ``processes`` has its part. Of these,
-    ``neighbours`` are on this machine, whose memory they share if they compute on CPUs.
+    Of the rows of a mini-batch, each of several ``processes`` has its part. ``allowed``
+    are bytes; None: those of ``allowed_bytes``.
 
     Training is rehearsed without numbers, stage by stage, so nothing can run out. The
     smallest choice of all stages is that of the run. Raises UserError if not even one
@@ -40,13 +40,12 @@ def rows_at_once(
     """
     if not settings.train.largest_batch:
         return None
-    free = free_bytes(device)
-    if free is None:
+    allowed = allowed_bytes(device) if allowed is None else allowed
+    if allowed is None:
         raise UserError(
             f"train.largest_batch: {device} does not tell how much memory is free; "
             "set train.batch_size to a number"
         )
-    allowed = int(SHARE * free) // (1 if device.type == "cuda" else neighbours)
     stages = [part_of(plan.settings, processes) for plan in stages_of(settings)]
     rows = min(largest(stage, vocab, device, allowed) for stage in stages)
     LOG.info(
@@ -54,6 +53,17 @@ def rows_at_once(
         *(rows, spaced(allowed // 10**6)),
     )
     return rows
+
+
+def allowed_bytes(device: torch.device, neighbours: int = 1) -> int | None:
+    """What each of ``neighbours``, processes of this machine, may take on its device.
+
+    CPUs share the memory of the machine. None where the device does not tell.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return None
+    return int(SHARE * free) // (1 if device.type == "cuda" else neighbours)
 
 
 def part_of(settings: Settings, processes: int) -> Settings:

@@ -4,10 +4,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
+
+from slangmod.errors import SlangmodError
 
 STOPPING: Final = {
     name: getattr(signal, name)
@@ -54,17 +57,23 @@ def broken_off_by_signals(
     ignored stays so. Python hears of signals between two of its own instructions: where
     a library does not return to it for ``patience`` seconds, the process ends by
     ``leave(128 + number)``. What was being written then is swept away by the next who
-    writes there.
+    writes there. An error that a library makes of a signal, as some do that are just
+    being loaded, counts as the signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     heeded = threading.Event()
+    raised: list[tuple[float, BaseException]] = []
 
     def heed(number: int, frame: FrameType | None) -> None:
         del frame
         heeded.set()
-        raise KeyboardInterrupt if number == signal.SIGINT else BrokenOffError(number)
+        error = (
+            KeyboardInterrupt() if number == signal.SIGINT else BrokenOffError(number)
+        )
+        raised.append((time.monotonic(), error))
+        raise error
 
     before = {
         number: signal.signal(number, heed)
@@ -77,7 +86,7 @@ def broken_off_by_signals(
     watching = (reading, heeded, leave, patience)
     threading.Thread(target=_watch, args=watching, daemon=True).start()
     try:
-        with nothing_swallowed():
+        with nothing_swallowed(), nothing_renamed(raised, patience):
             yield
     finally:
         heeded.set()
@@ -85,6 +94,20 @@ def broken_off_by_signals(
             signal.signal(number, handler)
         signal.set_wakeup_fd(former)
         os.close(writing)
+
+
+@contextmanager
+def nothing_renamed(
+    raised: Sequence[tuple[float, BaseException]], patience: float
+) -> Iterator[None]:
+    """Take an error of others for the last of ``raised``, if it was not long ago."""
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, SlangmodError)
+        if known or not raised or time.monotonic() - raised[-1][0] > patience:
+            raise
+        raise raised[-1][1] from error
 
 
 @contextmanager

@@ -121,12 +121,15 @@ def refuse_other_data(team: Team, encodings: Encodings) -> None:
     refuse_differences(team, encodings.folder, encodings.fingerprint())
 
 
-def refuse_other_disks(team: Team, folder: RunDir) -> None:
-    """Raise DataError unless every process sees whose run this is, which we lock."""
+def refuse_other_disks(team: Team, folder: RunDir, timeout: str) -> None:
+    """Raise DataError unless every process sees whose run this is, which we lock.
+
+    ``timeout``: for how long they wait for each other.
+    """
     if team.alone:
         return
     holder = team.text(holder_of(folder.lock_file) if team.leads else "")
-    until = time.monotonic() + LATEST
+    until = time.monotonic() + min(LATEST, seconds_of(timeout) / 2)
     while (found := holder_of(folder.lock_file)) != holder and time.monotonic() < until:
         time.sleep(PAUSE)
     refuse_differences(team, folder.root, found)

@@ -4,7 +4,7 @@ from typing import Final
 
 import torch
 
-from slangmod.commands.fitting import SHARE
+from slangmod.commands.fitting import allowed_bytes
 from slangmod.commands.session import build_objective
 from slangmod.errors import SettingsError
 from slangmod.parallel.strategy import Choice, Needs, choose
@@ -14,7 +14,6 @@ from slangmod.settings.stages import stages_of
 from slangmod.settings.tensors import count_parameters, weights_by_place
 from slangmod.training.allocator import keeps_memory
 from slangmod.training.heap import resident_peak
-from slangmod.training.memory import free_bytes
 from slangmod.training.rehearsal import (
     ACTIVATIONS,
     COPIES,
@@ -37,9 +36,7 @@ def strategy_for(
     ``neighbours``: processes on this machine, which share its memory if they compute on
     CPUs; they are asked at the same moment, before any has taken much.
     """
-    free = free_bytes(device)
-    if free is not None:
-        free = int(SHARE * free) // (1 if device.type == "cuda" else neighbours)
+    free = allowed_bytes(device, neighbours)
     needs = [
         (needs_of(plan.settings, vocab, device, devices), plan.settings.train.step_freq)
         for plan in stages_of(settings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slangmod.commands.counting import amount, spaced
-from slangmod.commands.fitting import SHARE, rows_at_once
+from slangmod.commands.fitting import SHARE, allowed_bytes, rows_at_once
 from slangmod.commands.needs import FLOAT, needs_of, share_of
 from slangmod.commands.plan_page import line, wrapped
 from slangmod.commands.planning import Plan
@@ -28,7 +28,6 @@ from slangmod.runs.wording import short_count
 from slangmod.settings.automatic import in_portions
 from slangmod.settings.sections import Settings
 from slangmod.training.device import reproducible
-from slangmod.training.memory import free_bytes
 
 GB: Final = 10**9
 
@@ -119,10 +118,11 @@ def foresee(plan: Plan, wish: Wish, *, calibrate: bool) -> Devices:
     stage = max(plan.stages, key=lambda one: one.trial.memory.peak)
     settings = stage.plan.settings
     step_freq = settings.train.step_freq
-    rows = rows_at_once(plan.settings, plan.vocab, plan.device, wish.devices)
+    available = available_to_each(plan, wish)
+    several = wish.devices, available
+    rows = rows_at_once(plan.settings, plan.vocab, plan.device, *several)
     needs = needs_of(settings, plan.vocab, plan.device, wish.devices, rows)
     needs = replace(needs, process=plan.memory.process)
-    available = available_to_each(plan, wish)
     total = FLOAT * sum(plan.parts.values())
     speed = wish.bandwidth or BANDWIDTH.get(plan.device.type, 1.0)
     return Devices(
@@ -173,10 +173,7 @@ def available_to_each(plan: Plan, wish: Wish) -> int | None:
     """Bytes for each device: as said, or free here; CPUs share those of a machine."""
     if wish.memory is not None:
         return int(SHARE * wish.memory * GB)
-    free = free_bytes(plan.device)
-    if free is None:
-        return None
-    return int(SHARE * free) // (1 if plan.device.type == "cuda" else wish.devices)
+    return allowed_bytes(plan.device, wish.devices)
 
 
 def numbers(devices: Devices) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def carry_on_with(call: Call, company: Company) -> None:
         Signals(patient=not team.alone) as signals,
         folder.lock() if team.leads else nullcontext(),
     ):
-        refuse_other_disks(team, folder)
+        refuse_other_disks(team, folder, settings.parallel.timeout)
         checkpoint = folder.checkpoints / team.text(newest_of(folder, team))
         signals.saved(checkpoint.name)
         about = read_about(checkpoint)

@@ -17,9 +17,6 @@ torchrun ends us earlier if it has ended with an error."""
 LATER = 3.0
 """The same once all have met: of what befalls us alone it learns only by our end."""
 
-LONGEST_MEETING = 600.0
-"""Seconds within which all processes must have come."""
-
 SHORT = 5.0
 """Seconds within which torchrun's store must answer."""
 
@@ -59,14 +56,17 @@ def to_say(error: BaseException, lines: Sequence[str], launch: Launch) -> list[s
     return [f"rank {launch.rank}: {one}" for one in untold]
 
 
-def alone(launch: Launch, number: int, act: Callable[[], int | None]) -> int | None:
+def alone(
+    launch: Launch, number: int, act: Callable[[], int | None], timeout: float
+) -> int | None:
     """Let only the leader do action ``number`` of the command line; -> exit code.
 
-    The others wait until it is done. Where it fails instead, torchrun ends them.
+    The others wait until it is done. Where it fails instead, torchrun ends them. All
+    must have come within ``timeout`` seconds.
     """
     from slangmod.parallel.store import meet
 
-    notes = meet(launch, LONGEST_MEETING)
+    notes = meet(launch, timeout)
     name = f"{notes.session}/done/{number}"
     if launch.leads:
         code = act()

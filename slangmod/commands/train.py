@@ -15,7 +15,7 @@ from slangmod.commands.choices import Choices, promise
 from slangmod.commands.classes import check_classes
 from slangmod.commands.conduct import conductor_of
 from slangmod.commands.deadline import tell_first_deadline
-from slangmod.commands.fitting import rows_at_once
+from slangmod.commands.fitting import allowed_bytes, rows_at_once
 from slangmod.commands.initial import initial_weights
 from slangmod.commands.joining import (
     BY_ITSELF,
@@ -118,7 +118,7 @@ def train_run(
         Signals(patient=not team.alone) as signals,
         folder.lock() if team.leads else nullcontext(),
     ):
-        refuse_other_disks(team, folder)
+        refuse_other_disks(team, folder, settings.parallel.timeout)
         if team.leads:
             # Once more: whoever held the lock until now may have trained it.
             refuse_checkpoints(folder, overwrite=overwrite)
@@ -167,7 +167,7 @@ def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) 
             strategy=strategy or DDP,
         )
         describe(session)
-        several = team.size, neighbours_in(team)
+        several = team.size, allowed_bytes(device, neighbours_in(team))
         rows = agreed_rows(team, rows_at_once(settings, vocab, device, *several))
         objective, compiled = choose_step(session, settings.model.compile, rows)
         choices = agreed_choices(

@@ -173,7 +173,7 @@ def open_team(
             world_size=launch.size,
             device_id=device if name == "nccl" else None,
         )
-    except RuntimeError as error:
+    except (dist.DistStoreError, dist.DistNetworkError) as error:
         reason = " ".join(str(error).split())[:200]
         raise LostError(
             f"{launch.size} processes could not meet within parallel.timeout: {reason}"

@@ -32,7 +32,7 @@ LONGEST_SILENCE: Final = 120.0
 """Seconds without a beat after which one that was there counts as dead."""
 FAREWELL: Final = 60.0
 """Seconds that the first process waits for the others to leave, at the end."""
-SHORT: Final = 10.0
+SHORT: Final = 2.0
 """Seconds that it waits for them where it gives up."""
 
 BEGIN: Final = "begin.json"

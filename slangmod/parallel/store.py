@@ -29,7 +29,7 @@ PAUSE: Final = 0.05
 """Seconds between two looks at what another may still write."""
 
 
-HELLO, BEGIN, HERE = "hello", "begin", "here"
+HELLO, BEGIN, HERE, ALL = "hello", "begin", "here", "all"
 """What is written when processes meet."""
 
 
@@ -110,30 +110,33 @@ class Notes:
             names = [f"{session}/{HERE}/{rank}" for rank in absent]
             there = [self.read(name) is not None for name in names]
             absent = [rank for rank, one in zip(absent, there, strict=True) if not one]
-            self._wait(deadline, absent)
+            if absent:
+                ranks = ", ".join(map(str, absent[:5])) + (" ..." if absent[5:] else "")
+                self._wait(deadline, f"rank {ranks}")
+        self.write(f"{session}/{ALL}", "yes")
         return session
 
     def follow(self, deadline: float) -> str:
         """Find the session that the leader has begun with this process; -> its word."""
-        word = uuid.uuid4().hex
+        word, ours = uuid.uuid4().hex, ""
         self.write(f"{HELLO}/{self.launch.rank}", word)
-        while True:
+        while not ours or self.read(f"{ours}/{ALL}") is None:
             session, heard = json.loads(self.read(BEGIN) or '["", []]')
-            if word in heard:
-                self.write(f"{session}/{HERE}/{self.launch.rank}", "yes")
-                return str(session)
-            self._wait(deadline, [0])
+            if word in heard and session != ours:  # or that of a leader begun anew
+                ours = str(session)
+                self.write(f"{ours}/{HERE}/{self.launch.rank}", "yes")
+            self._wait(deadline, "another" if ours else "rank 0")
+        return ours
 
-    def _wait(self, deadline: float, absent: Sequence[int]) -> None:
-        """Let a moment pass while some are ``absent``."""
-        if absent and time.monotonic() >= deadline:
-            ranks = ", ".join(map(str, absent[:5])) + (" ..." if absent[5:] else "")
+    def _wait(self, deadline: float, absent: str) -> None:
+        """Let a moment pass; RunError where it was the last."""
+        if time.monotonic() >= deadline:
             raise RunError(
-                f"of {self.launch.size} processes, rank {ranks} has not come within "
+                f"of {self.launch.size} processes, {absent} has not come within "
                 "parallel.timeout; start all of them together, where each can reach "
                 f"{self.launch.address}:{self.launch.port}"
             )
-        time.sleep(PAUSE if absent else 0)
+        time.sleep(PAUSE)
 
 
 _sessions: Final[dict[Launch, str]] = {}

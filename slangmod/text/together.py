@@ -9,7 +9,7 @@ little, each side would wait for the other again and again.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 ALONE: Final = 32
 """Batches that are encoded before it pays to start other processes."""
-TOGETHER: Final = 8
+MOST_OTHERS: Final = 31
+"""Processes besides this one, which could not serve many more of them."""
+TOGETHER: Final = 4
 """Batches that go to another process at a time: we encode, too, and may be busy for the
 time of one before we see that it has nothing left to do."""
 AHEAD: Final = 3
 """How many times so many it has, so that it never waits for us."""
 MOST: Final = 32
 """Parts of the result for each process that wait for an earlier one, at most."""
-ROOM: Final = 1 << 22
+ROOM: Final = 1 << 21
 """Bytes of texts that can be handed over at a time, or of their ids."""
 
 
@@ -45,11 +47,11 @@ class Encoders:
     """
 
     def __init__(self, codec: Codec, processes: int) -> None:
-        self._codec, self._others = codec, processes - 1
+        self._codec, self._others = codec, min(processes - 1, MOST_OTHERS)
         self._alone = ALONE
         self._pool: ProcessPoolExecutor | None = None
         self._stack = ExitStack()
-        self._rooms: list[Any] = []
+        self._memory: Any = None
 
     def __enter__(self) -> Self:
         """Nothing is started yet."""
@@ -74,9 +76,9 @@ class Encoders:
     def _started(self) -> ProcessPoolExecutor:
         """The others, who are waited for by nobody."""
         if self._pool is None:
-            make = get_context("spawn").RawArray
-            self._rooms = [make("B", ROOM) for _ in range(AHEAD * self._others)]
-            start = (self._codec.to_json(), self._codec.eos_string, self._rooms)
+            size = ROOM * AHEAD * self._others
+            self._memory = get_context("spawn").RawArray("B", size)
+            start = (self._codec.to_json(), self._codec.eos_string, ROOM, self._memory)
             pool = pool_of(self._others, _begin, start)
             self._pool = self._stack.enter_context(pool)
         return self._pool
@@ -85,16 +87,25 @@ class Encoders:
         self, batches: Iterator[Sequence[str]], pool: ProcessPoolExecutor
     ) -> Iterator["Ids"]:
         """This process encodes what the others, busy or just starting, cannot take."""
-        codec, rooms = self._codec, self._rooms
+        codec, rooms = self._codec, rooms_in(self._memory, ROOM)
         most = MOST * (self._others + 1)
         free, waiting = deque(range(len(rooms))), deque[Part]()
-        while some := [*islice(batches, TOGETHER if free else 1)]:
-            handed = _handed_over(some, rooms, free, pool) if free else None
-            waiting.append(handed or Part([codec.encode_batch(one) for one in some]))
-            while waiting and (waiting[0].done() or len(waiting) > most):
+        try:
+            while some := [*islice(batches, TOGETHER if free else 1)]:
+                handed = _handed_over(some, rooms, free, pool) if free else None
+                waiting.append(handed or Part([*map(codec.encode_batch, some)]))
+                while waiting and (waiting[0].done() or len(waiting) > most):
+                    yield from waiting.popleft().taken(codec.dtype, rooms, free)
+            while waiting:
                 yield from waiting.popleft().taken(codec.dtype, rooms, free)
-        for part in waiting:
-            yield from part.taken(codec.dtype, rooms, free)
+        finally:  # nobody writes into a room any more that others will have
+            wait([one.coming for one in waiting if one.coming is not None])
+
+
+def rooms_in(memory: Any, size: int) -> list[memoryview]:
+    """Equal parts of ``memory``, of ``size`` bytes each."""
+    whole = memoryview(memory).cast("B")
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ class Part:
         return self.coming is None or self.coming.done()
 
     def taken(
-        self, dtype: str, rooms: Sequence[Any], free: deque[int]
+        self, dtype: str, rooms: Sequence[memoryview], free: deque[int]
     ) -> "Iterator[Ids]":
         """The ids; their room is free from then on."""
         import numpy as np
@@ -121,7 +132,7 @@ class Part:
             yield from self.here
             return
         found, begin = self.coming.result(), 0
-        content = memoryview(rooms[self.room]).cast("B")
+        content = rooms[self.room]
         for batch in found:
             ids: Ids = []
             for one in batch:
@@ -137,36 +148,36 @@ class Part:
 
 def _handed_over(
     batches: Sequence[Sequence[str]],
-    rooms: Sequence[Any],
+    rooms: Sequence[memoryview],
     free: deque[int],
     pool: ProcessPoolExecutor,
 ) -> Part | None:
     """What another process will make of ``batches``; None where they are too large."""
     texts = [[text.encode("utf-8", "surrogatepass") for text in b] for b in batches]
     joined = b"".join(text for batch in texts for text in batch)
-    if len(joined) > ROOM:
+    if len(joined) > len(rooms[0]):
         return None
     room = free.popleft()
-    memoryview(rooms[room]).cast("B")[: len(joined)] = joined
+    rooms[room][: len(joined)] = joined
     sizes = [[len(text) for text in batch] for batch in texts]
     return Part((), pool.submit(_encode, room, sizes), room)
 
 
 _codecs: list[Codec] = []
 """The tokenizer of a process that encodes for another; empty in any other."""
-_rooms: list[Any] = []
+_rooms: list[memoryview] = []
 """What it reads texts from, and writes ids to."""
 
 
-def _begin(content: str, eos_string: str, rooms: Sequence[Any]) -> None:
+def _begin(content: str, eos_string: str, size: int, memory: Any) -> None:
     """What such a process does first."""
     _codecs.append(Codec.from_json(content, eos_string))
-    _rooms.extend(rooms)
+    _rooms.extend(rooms_in(memory, size))
 
 
 def _encode(room: int, sizes: Sequence[Sequence[int]]) -> "list[list[int]] | list[Ids]":
     """Encode the texts in a room, of which the ``sizes`` in bytes are known."""
-    content, begin = memoryview(_rooms[room]).cast("B"), 0
+    content, begin = _rooms[room], 0
     batches = []
     for batch in sizes:
         texts = []

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -15,7 +16,7 @@ from slangmod.commands.interruption import (
     broken_off_by_signals,
 )
 from slangmod.commands.signals import Signals
-from slangmod.errors import StoppedError
+from slangmod.errors import StoppedError, UserError
 
 
 @pytest.mark.parametrize("number", STOPPING.values())
@@ -34,6 +35,27 @@ def test_a_signal_breaks_off_what_is_done(number) -> None:
     assert signal.getsignal(number) is signal.default_int_handler
     signal.signal(number, outside)
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_a_library_makes_of_a_signal_is_the_signal(number) -> None:
+    expected = KeyboardInterrupt if number == signal.SIGINT else BrokenOffError
+    with pytest.raises(expected), broken_off_by_signals():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+
+@pytest.mark.parametrize("error", [UserError("a.toml:1: no"), OSError("the disk")])
+def test_other_errors_stay_what_they_are(error) -> None:
+    with pytest.raises(type(error)) as caught, broken_off_by_signals(patience=0.0):
+        with suppress(KeyboardInterrupt):  # as who heeds it himself
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        raise error
+    assert caught.value is error
 
 
 class Deaf:

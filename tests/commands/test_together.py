@@ -60,6 +60,6 @@ def test_an_action_that_is_not_for_several_is_done_by_the_leader(launches):
         return 7
 
     with ThreadPoolExecutor(3) as pool:  # they wait for each other
-        codes = pool.map(lambda launch: alone(launch, 0, act), reversed(launches))
+        codes = pool.map(lambda launch: alone(launch, 0, act, 20.0), reversed(launches))
     assert [*codes] == [7, 7, 7]
     assert done == [1]

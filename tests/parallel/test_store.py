@@ -86,3 +86,14 @@ def test_who_does_not_come_is_named(kept):
     ):
         meet(last, 0.3)
     assert not has_met(leader)
+
+
+def test_who_has_met_a_leader_that_is_no_more_meets_the_next(kept, monkeypatch):
+    first, second, third = launches(kept.port)
+    with ThreadPoolExecutor(SIZE) as pool:
+        early = pool.submit(meet, second, 20.0)
+        with pytest.raises(RunError, match="rank 2 has not come"):
+            meet(first, 0.5)
+        rest = [pool.submit(meet, one, 20.0) for one in (first, third)]
+        sessions = {one.result().session for one in (early, *rest)}
+    assert len(sessions) == 1

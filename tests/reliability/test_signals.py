@@ -419,7 +419,7 @@ def test_a_signal_while_the_program_loads_ends_it(work, promise, number) -> None
             _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
         if not (work / "runs" / name).exists():
-            assert process.returncode in (128 + number, -number)
+            assert process.returncode in (128 + number, -number), errors
     promise("R8", trials)
 
 

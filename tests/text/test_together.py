@@ -79,6 +79,20 @@ def test_the_processes_of_one_file_encode_the_next(monkeypatch) -> None:
     assert started == [1]
 
 
+def test_what_is_broken_off_spoils_nothing_that_follows(monkeypatch) -> None:
+    monkeypatch.setattr(together, "ALONE", 0)
+    codec = learnt("bpe")
+    with Encoders(codec, 3) as encoders:
+        broken = encoders.ids([PROSE[i:] * 20, str(i)] for i in range(60))
+        for _ in range(20):
+            next(broken)
+        broken.close()
+        found = [*encoders.ids(batches(30))]
+    assert [[ids.tolist() for ids in each] for each in found] == [
+        [ids.tolist() for ids in codec.encode_batch(texts)] for texts in batches(30)
+    ]
+
+
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(word) for word in text.split()]
