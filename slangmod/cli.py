@@ -47,7 +47,7 @@ _ASIDE = re.compile(r"\.aside-[0-9a-f]{32}-")
 def entry_point() -> None:
     """The command ``slangmod``."""
     keep_streams()
-    leave(main())
+    leave(main(), among_others=launch_in(os.environ) is not None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ A terminal may be closed, a pipe's reader may go, a disk may be full: none of th
 reason to lose what is being computed.
 """
 
+import atexit
 import io
 import os
 import sys
@@ -50,12 +51,15 @@ def _text(raw: io.FileIO) -> io.TextIOWrapper:
     )
 
 
-def leave(code: int) -> None:
+def leave(code: int, *, among_others: bool = False) -> None:
     """End the program with ``code``, whatever has become of its streams.
 
     After a signal, at once: threads and processes that still compile are not waited
-    for.
+    for. ``among_others``, which torchrun has started: threads by which processes talk
+    are not waited for, either; some abort the program when the interpreter ends.
     """
+    if among_others and code not in BY_SIGNALS:
+        atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -63,6 +67,6 @@ def leave(code: int) -> None:
             # What is still buffered would raise once more when the interpreter ends.
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if code in BY_SIGNALS:
+    if among_others or code in BY_SIGNALS:
         os._exit(code)
     sys.exit(code)
