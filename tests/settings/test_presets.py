@@ -34,6 +34,9 @@ def test_a_preset_has_about_as_many_parameters_as_it_says(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_learning_rate_of_a_preset_ends_at_zero_with_its_last_step(size):
     train = load_settings(None, {"size": size}).train
+    if train.scaling == "wsd":  # which falls to that with the last step of any training
+        assert train.min_learning_rate == 0
+        return
     assert train.scaling == "cosine"
     assert train.warmup + train.cooldown == train.max_steps * train.step_freq
 
