@@ -10,7 +10,9 @@ import tomli
 from slangmod.errors import SettingsError
 from slangmod.model.build import skeleton
 from slangmod.settings import load_settings
+from slangmod.settings.horizon import Horizon
 from slangmod.settings.read import PRESETS, presets
+from slangmod.settings.schedules import build_schedule
 from slangmod.settings.sections import Size
 from slangmod.settings.values import value_at
 
@@ -33,12 +35,16 @@ def test_a_preset_has_about_as_many_parameters_as_it_says(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_learning_rate_of_a_preset_ends_at_zero_with_its_last_step(size):
-    train = load_settings(None, {"size": size}).train
-    if train.scaling == "wsd":  # which falls to that with the last step of any training
-        assert train.min_learning_rate == 0
-        return
-    assert train.scaling == "cosine"
-    assert train.warmup + train.cooldown == train.max_steps * train.step_freq
+    settings = load_settings(None, {"size": size})
+    train = settings.train
+    batches = train.max_steps * train.step_freq
+    tokens = train.batch_size * settings.data.seq_len
+    factor = build_schedule(settings, Horizon(tokens, None, batches))
+    assert factor(batches) == pytest.approx(0, abs=1e-9)
+    assert 0 < factor(batches - 2 * train.step_freq) < 0.01
+    assert train.scaling in ("cosine", "wsd")
+    if train.scaling == "cosine":
+        assert train.warmup + train.cooldown == batches
 
 
 @pytest.mark.parametrize("size", SIZES)
