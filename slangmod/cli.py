@@ -22,6 +22,7 @@ from slangmod.commands.arguments import Arguments, parse
 from slangmod.commands.interruption import (
     BrokenOffError,
     broken_off_by_signals,
+    ended_by_signals,
     in_words,
 )
 from slangmod.commands.streams import keep_streams, leave
@@ -108,7 +109,8 @@ def run(arguments: Arguments) -> int:
 def act(call: "Call", number: int) -> int | None:
     """Do action ``number``; of several processes the leader alone, or all together."""
     command = COMMANDS[call.action]
-    module = import_module(command.module)
+    with ended_by_signals():
+        module = import_module(command.module)
     if call.launch is None or command.together:
         code: int | None = module.run(call)
         return code

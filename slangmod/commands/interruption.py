@@ -4,22 +4,18 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from slangmod.errors import SlangmodError
+from slangmod.commands.postponing import come_again, postponed, signals_come_again
 
 STOPPING: Final = {
     name: getattr(signal, name)
     for name in ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
     if hasattr(signal, name)
 }
-
-AGAIN: Final = 0.05
-"""Seconds after which a signal comes again that was swallowed."""
 
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
@@ -57,23 +53,20 @@ def broken_off_by_signals(
     ignored stays so. Python hears of signals between two of its own instructions: where
     a library does not return to it for ``patience`` seconds, the process ends by
     ``leave(128 + number)``. What was being written then is swept away by the next who
-    writes there. An error that a library makes of a signal, as some do that are just
-    being loaded, counts as the signal.
+    writes there. A signal that comes while a module is imported waits for that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     heeded = threading.Event()
-    raised: list[tuple[float, BaseException]] = []
 
     def heed(number: int, frame: FrameType | None) -> None:
-        del frame
+        if postponed(number, frame):
+            return
         heeded.set()
-        error = (
-            KeyboardInterrupt() if number == signal.SIGINT else BrokenOffError(number)
-        )
-        raised.append((time.monotonic(), error))
-        raise error
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise BrokenOffError(number)
 
     before = {
         number: signal.signal(number, heed)
@@ -86,7 +79,7 @@ def broken_off_by_signals(
     watching = (reading, heeded, leave, patience)
     threading.Thread(target=_watch, args=watching, daemon=True).start()
     try:
-        with nothing_swallowed(), nothing_renamed(raised, patience):
+        with signals_come_again(), nothing_swallowed():
             yield
     finally:
         heeded.set()
@@ -97,17 +90,24 @@ def broken_off_by_signals(
 
 
 @contextmanager
-def nothing_renamed(
-    raised: Sequence[tuple[float, BaseException]], patience: float
-) -> Iterator[None]:
-    """Take an error of others for the last of ``raised``, if it was not long ago."""
+def ended_by_signals() -> Iterator[None]:
+    """Let signals end the process where it is, with nothing there to be tidied up.
+
+    What is ignored stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, signal.SIG_DFL)
+        for number in STOPPING.values()
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
-    except Exception as error:
-        known = isinstance(error, SlangmodError)
-        if known or not raised or time.monotonic() - raised[-1][0] > patience:
-            raise
-        raise raised[-1][1] from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -117,25 +117,20 @@ def nothing_swallowed() -> Iterator[None]:
     It does wherever it is just calling something of its own accord, such as what
     weak references ask for, of which compiling is full.
     """
-    former, timers = sys.unraisablehook, list[threading.Timer]()
+    former = sys.unraisablehook
 
     def hook(dropped: "sys.UnraisableHookArgs") -> None:
         error = dropped.exc_value
-        if not isinstance(error, BrokenOffError | KeyboardInterrupt):
+        if isinstance(error, BrokenOffError | KeyboardInterrupt):
+            come_again(getattr(error, "number", signal.SIGINT))
+        else:
             former(dropped)
-            return
-        number = getattr(error, "number", signal.SIGINT)
-        timers.append(threading.Timer(AGAIN, os.kill, (os.getpid(), number)))
-        timers[-1].daemon = True
-        timers[-1].start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = former
-        for timer in timers:
-            timer.cancel()
 
 
 def _watch(

@@ -6,6 +6,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from slangmod.commands.interruption import STOPPING, BrokenOffError, name_of
+from slangmod.commands.postponing import postponed
 from slangmod.errors import StoppedError
 
 SAVED_CODE: Final = 75
@@ -109,14 +110,15 @@ class Signals:
         return name_of(self.received or 0)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
         again = self.received is not None
         self.received = self.received or number
         if not self._armed:
-            raise BrokenOffError(self.received)
-        if self._patient:
+            if not postponed(number, frame):
+                raise BrokenOffError(self.received)
             return
-        if again and number == signal.SIGINT and not self._broken_off:
+        if self._patient or not again or number != signal.SIGINT:
+            return
+        if not self._broken_off and not postponed(number, frame):
             # A third must not disturb who writes down that it was broken off.
             self._broken_off = True
             raise KeyboardInterrupt

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 
 import pytest
 
@@ -15,8 +14,9 @@ from slangmod.commands.interruption import (
     BrokenOffError,
     broken_off_by_signals,
 )
+from slangmod.commands.postponing import AGAIN, come_again
 from slangmod.commands.signals import Signals
-from slangmod.errors import StoppedError, UserError
+from slangmod.errors import StoppedError
 
 
 @pytest.mark.parametrize("number", STOPPING.values())
@@ -37,25 +37,42 @@ def test_a_signal_breaks_off_what_is_done(number) -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
+CLUMSY = """
+import os, time
+try:
+    os.kill(os.getpid(), {number})
+    time.sleep(0.2)
+    whole = True
+except BaseException:  # as an extension in C++ that knows nothing of signals
+    whole = False
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_a_library_makes_of_a_signal_is_the_signal(number) -> None:
+def test_what_is_imported_is_imported_whole(number, tmp_path, monkeypatch) -> None:
+    (tmp_path / "clumsy.py").write_text(CLUMSY.format(number=int(number)), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
     expected = KeyboardInterrupt if number == signal.SIGINT else BrokenOffError
     with pytest.raises(expected), broken_off_by_signals():
-        try:
-            os.kill(os.getpid(), number)
-            time.sleep(60)
-        except BaseException as error:
-            raise ImportError("initialization failed") from error
+        import clumsy
+
+        time.sleep(60)
+    assert clumsy.whole
+    del sys.modules["clumsy"]
+    with pytest.raises(StoppedError), broken_off_by_signals(), Signals():
+        import clumsy
+
+        time.sleep(60)
+    assert clumsy.whole
+    del sys.modules["clumsy"]
 
 
-@pytest.mark.parametrize("error", [UserError("a.toml:1: no"), OSError("the disk")])
-def test_other_errors_stay_what_they_are(error) -> None:
-    with pytest.raises(type(error)) as caught, broken_off_by_signals(patience=0.0):
-        with suppress(KeyboardInterrupt):  # as who heeds it himself
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(60)
-        raise error
-    assert caught.value is error
+def test_what_came_in_the_last_moment_does_not_come_again() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with broken_off_by_signals():
+        come_again(signal.SIGINT)
+    time.sleep(2 * AGAIN)
+    signal.signal(signal.SIGINT, before)
 
 
 class Deaf:
@@ -115,10 +132,19 @@ with broken_off_by_signals(patience=0.2):
     hashlib.pbkdf2_hmac("sha256", b"long", b"work", 2_000_000_000)
 """
 
+SLOW = """
+from slangmod.commands.interruption import broken_off_by_signals
+with broken_off_by_signals(patience=0.2):
+    import slow
+"""
 
-def test_a_library_that_does_not_listen_is_not_waited_for() -> None:
+
+@pytest.mark.parametrize("program", [DEAF, SLOW])
+def test_a_library_that_does_not_listen_is_not_waited_for(program, tmp_path) -> None:
+    (tmp_path / "slow.py").write_text("import time; print(flush=True); time.sleep(60)")
     with subprocess.Popen(
-        [sys.executable, "-c", DEAF],
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
