@@ -2,10 +2,12 @@
 
 Text repeats itself: of 4 MB of program text, a fifth are segments not met before, and
 of the words of these a fortieth. So almost all ids come out of two dictionaries, at
-several times the speed of the library, which is asked for words alone.
+several times the speed of the library, which is asked for words alone, for all that
+are new in a text at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final
 
 from slangmod.text.segments import ascii_words
@@ -15,52 +17,74 @@ SEGMENTS: Final = 1 << 17
 WORDS: Final = 1 << 16
 """How many words are."""
 LONG: Final = 256
-"""Characters above which a text is not remembered: it will hardly come again."""
+"""Characters above which a segment is not remembered: it will hardly come again."""
 
 Spell = Callable[[str], bytes]
 """A text -> its ids, as the bytes of an array."""
 
-
-class Remembered(dict[str, bytes]):
-    """Looks up ids, and asks ``spell`` for those it does not know."""
-
-    def __init__(self, spell: Spell) -> None:
-        super().__init__()
-        self._spell = spell
-
-    def __missing__(self, text: str) -> bytes:
-        """The ids of a text that is not remembered; from now on it may be."""
-        ids = self._spell(text)
-        if len(text) <= LONG:
-            self[text] = ids
-        return ids
-
-    def forget(self, most: int) -> None:
-        """Drop the newest beyond ``most``: what is frequent has come early."""
-        while len(self) > most:
-            self.popitem()
+SpellWords = Callable[[Sequence[str]], Sequence[bytes]]
+"""Words of ASCII -> the ids of each of them."""
 
 
 class Segments:
-    """The ids of rows of segments; ``spell`` has those of any text.
+    """The ids of rows of segments.
 
-    ``pattern`` is what ``spell`` splits by, one that ``ascii_words`` takes.
+    ``spell`` has those of any text, ``spell_words`` those of the words into which it
+    splits ASCII, by ``pattern``, one that ``ascii_words`` takes.
     """
 
-    def __init__(self, spell: Spell, pattern: str) -> None:
-        split = ascii_words(pattern)
-        words = self._words = Remembered(spell)
-
-        def spell_segment(segment: str) -> bytes:
-            if not segment.isascii():
-                return spell(segment)
-            return b"".join(map(words.__getitem__, split(segment)))
-
-        self._segments = Remembered(spell_segment)
+    def __init__(self, spell: Spell, spell_words: SpellWords, pattern: str) -> None:
+        self._spell, self._spell_words = spell, spell_words
+        self._split = ascii_words(pattern)
+        # No subclasses: that keeps ``set.difference`` as fast as it is.
+        self._segments: dict[str, bytes] = {}
+        self._words: dict[str, bytes] = {}
 
     def ids(self, row: list[str]) -> bytes:
-        """The ids of all segments of ``row``, joined."""
-        joined = b"".join(map(self._segments.__getitem__, row))
-        self._segments.forget(SEGMENTS)
-        self._words.forget(WORDS)
+        """The ids of all ``segments`` of a text, joined."""
+        known = self._segments
+        new = set(row).difference(known)
+        if new:
+            self._learn(new, {row[0], row[-1]})
+        joined = b"".join(map(known.__getitem__, row))
+        for segment in new:
+            if len(segment) > LONG:
+                del known[segment]
+        forget(known, SEGMENTS)
         return joined
+
+    def _learn(self, new: set[str], ends: set[str]) -> None:
+        """Remember the ids of ``new`` segments; ``ends`` may lack a space, or text.
+
+        All others begin with a space and end with none. Joined, they so have a border
+        of words wherever one of them ends, and can be split all at once.
+        """
+        plain = [one for one in new if one.isascii() and one not in ends]
+        if len(plain) < len(new):
+            for segment in new.difference(plain):
+                self._segments[segment] = self._spell(segment)
+        words = self._split("".join(plain))
+        ids = self._ids_of(words)
+        lengths, sizes = accumulate(map(len, words)), accumulate(map(len, ids))
+        end_of_ids = dict(zip(lengths, sizes, strict=True))
+        joined = b"".join(ids)
+        begin = 0
+        for segment, at in zip(plain, accumulate(map(len, plain)), strict=True):
+            end = end_of_ids[at]
+            self._segments[segment] = joined[begin:end]
+            begin = end
+
+    def _ids_of(self, words: list[str]) -> list[bytes]:
+        """The ids of each of ``words``; new ones are remembered."""
+        known = self._words
+        if new := list(set(words).difference(known)):
+            known.update(zip(new, self._spell_words(new), strict=True))
+        ids = list(map(known.__getitem__, words))
+        forget(known, WORDS)
+        return ids
+
+
+def forget(known: dict[str, bytes], most: int) -> None:
+    """Drop the newest beyond ``most``: what is frequent has come early."""
+    while len(known) > most:
+        known.popitem()

@@ -7,14 +7,14 @@ and gives the same ids.
 """
 
 import json
-from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from slangmod.errors import DataError
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.text.bytelevel import SPELLING
 from slangmod.text.decoding import (
     ByteDecoder,
     LibraryDecoder,
@@ -37,6 +37,12 @@ __all__ = ["END", "Codec", "open_codec", "tokenizer_path"]
 END: Final = "<|endoftext|>"
 ENDS: Final = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
 """What an end symbol may be called; the first that a tokenizer has is the one."""
+
+BETWEEN: Final = "\u2028"
+"""Parts words; no byte-level letter."""
+
+LETTERS: Final = dict(enumerate(SPELLING[:128]))
+"""How ASCII is spelled."""
 
 SPARE_IDS = 1 << 10
 """How many ids beyond twice its tokens a tokenizer may have."""
@@ -70,7 +76,8 @@ class Codec:
         pattern = pattern_of(self._spec)
         self.segmented: bool = pattern is not None
         """whether ``segments`` may be encoded one by one"""
-        self._segments = Segments(self._speller(), pattern or "")
+        self._segments = Segments(self._spell, self._spell_words, pattern or "")
+        self._of_words = _without_splitting(tokenizer)
 
     @classmethod
     def from_json(cls, content: str, eos_string: str = "\n\n") -> "Codec":
@@ -135,15 +142,25 @@ class Codec:
         rows = (self._segments.ids(segments(text)) for text in texts)
         return [np.frombuffer(ids, self.dtype) for ids in rows]
 
-    def _speller(self) -> Callable[[str], bytes]:
-        """What asks the library for ids, as the bytes of an array."""
-        encode, kind = self._tokenizer.encode, "H" if self.dtype == "uint16" else "I"
+    def _spell(self, text: str) -> bytes:
+        """The library's ids of ``text``, as the bytes of an array of ``dtype``."""
+        import numpy as np
 
-        def spell(text: str) -> bytes:
-            ids = encode(text, add_special_tokens=False).ids
-            return array(kind, self._checked(ids)).tobytes()
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return np.array(self._checked(ids), self.dtype).tobytes()
 
-        return spell
+    def _spell_words(self, words: Sequence[str]) -> list[bytes]:
+        """The library's ids of each of ``words``, which are ASCII."""
+        import numpy as np
+
+        letters = BETWEEN.join(words).translate(LETTERS)
+        found = self._of_words.encode(letters, add_special_tokens=False)
+        ids = np.array(self._checked(found.ids), self.dtype)
+        counts = np.bincount(np.array(found.word_ids, np.int64), minlength=len(words))
+        ends = (counts.cumsum() * ids.itemsize).tolist()
+        joined = ids.tobytes()
+        begins = [0, *ends[:-1]]
+        return [joined[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
     def _checked(self, ids: list[int]) -> list[int]:
         """``ids`` themselves; DataError if one is none of the vocabulary."""
@@ -195,6 +212,16 @@ class Codec:
 def open_codec(settings: Settings) -> Codec:
     """The codec of ``tokenizer_path``; raises DataError if it is missing or broken."""
     return Codec.load(tokenizer_path(settings), settings.tokens.eos_string)
+
+
+def _without_splitting(tokenizer: Any) -> Any:
+    """The model of ``tokenizer`` for words that stand BETWEEN each other, spelled."""
+    from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import CharDelimiterSplit
+
+    alone = Tokenizer(tokenizer.model)
+    alone.pre_tokenizer = CharDelimiterSplit(BETWEEN)
+    return alone
 
 
 def _end_of(ids: Mapping[str, int]) -> int:

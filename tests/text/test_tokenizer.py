@@ -58,13 +58,25 @@ def test_the_file_is_one_of_the_library(codec, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("remembered", [0, 3, 1000])
-def test_ids_do_not_depend_on_what_was_encoded_before(remembered, monkeypatch) -> None:
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_ids_do_not_depend_on_what_was_encoded_before(
+    kind, remembered, monkeypatch
+) -> None:
     monkeypatch.setattr(memory, "SEGMENTS", remembered)
     monkeypatch.setattr(memory, "WORDS", remembered)
-    codec = Codec.from_json(learnt("bpe").to_json())
+    codec = Codec.from_json(learnt(kind).to_json())
     for text in [PROSE, *HARD, PROSE[::-1], PROSE]:
         expected = codec._tokenizer.encode(text, add_special_tokens=False).ids
         assert codec.encode(text) == expected
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+@given(texts=st.lists(TEXTS, max_size=3))
+def test_ids_are_those_of_the_library(kind: str, texts: list[str]) -> None:
+    codec = learnt(kind)
+    for text, ids in zip(texts, codec.encode_batch(texts), strict=True):
+        library = codec._tokenizer.encode(text, add_special_tokens=False)
+        assert ids.tolist() == library.ids
 
 
 def test_a_batch_is_its_texts_one_by_one(codec) -> None:
