@@ -1,5 +1,6 @@
 """``python -m slangmod``, and the command ``slangmod``."""
 
+import gc
 import signal
 
 
@@ -9,6 +10,7 @@ def entry_point() -> None:
     Until the actions see to signals themselves, Ctrl-C ends the program like any other
     signal does, instead of with where it was among the modules that it loads.
     """
+    gc.disable()  # to look for garbage in what is loaded, and stays, takes long
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from slangmod.cli import entry_point as run

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is i
 75 stopped by a signal with a checkpoint saved, 130 stopped by Ctrl-C.
 """
 
+import gc
 import logging
 import os
 import re
@@ -111,6 +112,7 @@ def act(call: "Call", number: int) -> int | None:
     command = COMMANDS[call.action]
     with ended_by_signals():
         module = import_module(command.module)
+    collect_garbage()
     if call.launch is None or command.together:
         code: int | None = module.run(call)
         return code
@@ -118,6 +120,13 @@ def act(call: "Call", number: int) -> int | None:
 
     timeout = seconds_of(call.settings.parallel.timeout)
     return alone(call.launch, number, lambda: module.run(call), timeout)
+
+
+def collect_garbage() -> None:
+    """Begin with that, if it waits for the program to be loaded; what is, stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def show_help(arguments: Arguments) -> int:

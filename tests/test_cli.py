@@ -1,6 +1,7 @@
 """The command line as a process sees it: exit codes, streams, and what is loaded."""
 
 import errno
+import gc
 import logging
 import os
 import subprocess
@@ -43,6 +44,23 @@ def action(here, monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+def test_garbage_is_collected_from_the_first_action_on(action) -> None:
+    found = []
+
+    def body(call) -> None:
+        found.append((gc.isenabled(), gc.get_freeze_count() > 0))
+
+    gc.unfreeze()
+    action(body)
+    gc.disable()
+    try:
+        action(body)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert found == [(True, False), (True, True)]
 
 
 def process(*argv, **options):
