@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from slangmod.errors import RunError
@@ -34,6 +36,28 @@ def results_of[T](
             yield call.result()
 
 
+class Helper(SpawnProcess):
+    """A process that no Ctrl-C reaches, not even while it begins: its parent heeds it.
+
+    A fork would take over threads, and locks that nobody would ever free.
+    """
+
+    def start(self) -> None:
+        """Begin with the signal blocked, which is what a process inherits."""
+        resource_tracker.ensure_running()  # which unblocks signals when it begins
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Helpers(SpawnContext):
+    """Makes such processes."""
+
+    Process = Helper
+
+
 @contextmanager
 def pool_of(
     processes: int,
@@ -44,8 +68,7 @@ def pool_of(
     before = {*multiprocessing.active_children()}
     pool = ProcessPoolExecutor(
         processes,
-        # A fork would take over threads, and locks that nobody would ever free.
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=Helpers(),
         initializer=_begin,
         initargs=(begin, arguments),
     )
@@ -66,7 +89,8 @@ def pool_of(
 
 def _begin(begin: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
     """What such a process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent heeds it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if begin is not None:
         begin(*arguments)

@@ -19,6 +19,7 @@ import tomli
 
 from tests.reliability.forks import ENVIRONMENT, Forks
 from tests.reliability.small_work import make_folder
+from tests.reliability.tiny import tiny, write_raw
 
 PROGRAM = f"{sys.executable} -m slangmod"
 TRAIN = ("train", "--toml", "config.toml")
@@ -420,6 +421,42 @@ def test_a_signal_while_the_program_loads_ends_it(work, promise, number) -> None
         assert "Traceback" not in errors
         if not (work / "runs" / name).exists():
             assert process.returncode in (128 + number, -number), errors
+    promise("R8", trials)
+
+
+@pytest.mark.slow
+def test_a_terminals_ctrl_c_reaches_helpers_that_say_nothing(tmp_path, promise) -> None:
+    config = tiny(threads=2, progress=False).replace('"byte"', '"bpe"\nvocab = 300')
+    (tmp_path / "config.toml").write_text(config, "utf-8")
+    write_raw(tmp_path / "raw", 6_000_000, 150)
+    command = [sys.executable, "-m", "slangmod"]
+    asked = ("--toml", "config.toml")
+    made = subprocess.run(
+        [*command, "clean", "tokenize", *asked], cwd=tmp_path, check=False
+    )
+    assert made.returncode == 0
+    chance, trials, told = random.Random(2), 20, 0
+    for _ in range(trials):
+        with subprocess.Popen(
+            [*command, "encode", *asked],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            time.sleep(chance.uniform(0.2, 1.2))
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert "Traceback" not in errors
+        if process.returncode == 0:  # it was quicker
+            shutil.rmtree(*tmp_path.glob("encodings-*"))
+            continue
+        assert process.returncode in (130, -signal.SIGINT)
+        told += "stopped by SIGINT" in errors
+        assert not [*tmp_path.glob("encodings-*")]
+        assert nothing_is_half_written(tmp_path)
+    assert told > trials // 4
     promise("R8", trials)
 
 
