@@ -20,12 +20,8 @@ from typing import TYPE_CHECKING, TextIO
 from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
-from slangmod.commands.interruption import (
-    BrokenOffError,
-    broken_off_by_signals,
-    ended_by_signals,
-    in_words,
-)
+from slangmod.commands.interruption import broken_off_by_signals, ended_by_signals
+from slangmod.commands.postponing import BrokenOffError, in_words
 from slangmod.commands.streams import keep_streams, leave
 from slangmod.commands.together import alone, launch_in, to_say
 from slangmod.errors import (

@@ -11,8 +11,8 @@ import torch
 from slangmod.commands.agreement import Agreement
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.choices import Choices
-from slangmod.commands.interruption import BrokenOffError
 from slangmod.commands.out_of_memory import explained
+from slangmod.commands.postponing import BrokenOffError
 from slangmod.commands.rewinding import fit_or_spike, go_back
 from slangmod.commands.scribe import Scribe, written_by
 from slangmod.commands.session import Session, build_trainer, next_session

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from slangmod.commands.postponing import come_again, postponed, signals_come_again
+from slangmod.commands.postponing import BrokenOffError, Postponing, in_words
 
 STOPPING: Final = {
     name: getattr(signal, name)
@@ -19,28 +19,6 @@ STOPPING: Final = {
 
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
-
-
-class BrokenOffError(BaseException):
-    """A signal ends the program; nothing may catch it on the way but to tidy up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-    def __str__(self) -> str:
-        """Which signal it was, in words."""
-        return in_words(self.number)
-
-
-def name_of(number: int) -> str:
-    """What a signal is called."""
-    return signal.Signals(number).name
-
-
-def in_words(number: int) -> str:
-    """What is said of an action that a signal has ended."""
-    return f"stopped by {name_of(number)}; nothing half-written is left"
 
 
 @contextmanager
@@ -58,11 +36,12 @@ def broken_off_by_signals(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded = threading.Event()
+    heeded, postponing = threading.Event(), Postponing()
 
     def heed(number: int, frame: FrameType | None) -> None:
-        if postponed(number, frame):
+        if postponing.postponed(number, frame):
             return
+        postponing.withdraw()
         heeded.set()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -79,7 +58,7 @@ def broken_off_by_signals(
     watching = (reading, heeded, leave, patience)
     threading.Thread(target=_watch, args=watching, daemon=True).start()
     try:
-        with signals_come_again(), nothing_swallowed():
+        with postponing:
             yield
     finally:
         heeded.set()
@@ -108,29 +87,6 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def nothing_swallowed() -> Iterator[None]:
-    """Send a signal once more if Python drops what it raises.
-
-    It does wherever it is just calling something of its own accord, such as what
-    weak references ask for, of which compiling is full.
-    """
-    former = sys.unraisablehook
-
-    def hook(dropped: "sys.UnraisableHookArgs") -> None:
-        error = dropped.exc_value
-        if isinstance(error, BrokenOffError | KeyboardInterrupt):
-            come_again(getattr(error, "number", signal.SIGINT))
-        else:
-            former(dropped)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = former
 
 
 def _watch(

@@ -3,10 +3,10 @@
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
-from slangmod.commands.interruption import STOPPING, BrokenOffError, name_of
-from slangmod.commands.postponing import postponed
+from slangmod.commands.interruption import PATIENCE, STOPPING
+from slangmod.commands.postponing import BrokenOffError, Postponing, name_of
 from slangmod.errors import StoppedError
 
 SAVED_CODE: Final = 75
@@ -28,6 +28,7 @@ class Signals:
         self._patient = patient
         self._before: dict[int, Any] = {}
         self._wakeup: int | None = None
+        self._postponing = Postponing(PATIENCE)
         self._armed = False
         self._broken_off = False
         self._saved = ""
@@ -38,6 +39,7 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             # Who watches over signals that are not heeded has no part in training.
             self._wakeup = signal.set_wakeup_fd(-1)
+            self._postponing.__enter__()
             for number in STOPPING.values():
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)
@@ -50,9 +52,10 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         """Give the signals back; one that was not heeded yet becomes its exit code."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
         if self._wakeup is not None:
+            self._postponing.__exit__(kind, error, trace)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
             signal.set_wakeup_fd(self._wakeup)
         if self.received is None:
             return
@@ -72,7 +75,7 @@ class Signals:
         self._armed = True
         if self.received is not None:  # and what it raised was swallowed on the way
             self._armed = False
-            raise BrokenOffError(self.received)
+            self._break_off(self.received)
 
     def saved(self, where: str) -> None:
         """All there is has been saved at ``where``: no signal need wait until ``arm``.
@@ -81,7 +84,7 @@ class Signals:
         """
         self._saved, self._armed = where, False
         if self.received is not None:
-            raise BrokenOffError(self.received)
+            self._break_off(self.received)
 
     def requested(self) -> bool:
         """Whether to stop at the next border of a step."""
@@ -109,16 +112,23 @@ class Signals:
         """Name of the signal that came."""
         return name_of(self.received or 0)
 
+    def _break_off(self, number: int) -> NoReturn:
+        self._postponing.withdraw()
+        raise BrokenOffError(number)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         again = self.received is not None
         self.received = self.received or number
         if not self._armed:
-            if not postponed(number, frame):
-                raise BrokenOffError(self.received)
-            return
+            if self._postponing.postponed(number, frame):
+                return
+            self._break_off(self.received)
         if self._patient or not again or number != signal.SIGINT:
             return
-        if not self._broken_off and not postponed(number, frame):
+        if self._postponing.dropped:
+            self._postponing.dropped = self._broken_off = False
+        if not self._broken_off and not self._postponing.postponed(number, frame):
             # A third must not disturb who writes down that it was broken off.
             self._broken_off = True
+            self._postponing.withdraw()
             raise KeyboardInterrupt

@@ -45,8 +45,9 @@ class Helper(SpawnProcess):
     def start(self) -> None:
         """Begin with the signal blocked, which is what a process inherits."""
         resource_tracker.ensure_running()  # which unblocks signals when it begins
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             super().start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,6 +6,7 @@ several times the speed of the library, which is asked for words alone, for all 
 are new in a text at once.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final
@@ -39,18 +40,20 @@ class Segments:
         # No subclasses: that keeps ``set.difference`` as fast as it is.
         self._segments: dict[str, bytes] = {}
         self._words: dict[str, bytes] = {}
+        self._one_at_a_time = threading.Lock()
 
     def ids(self, row: list[str]) -> bytes:
         """The ids of all ``segments`` of a text, joined."""
         known = self._segments
-        new = set(row).difference(known)
-        if new:
-            self._learn(new, {row[0], row[-1]})
-        joined = b"".join(map(known.__getitem__, row))
-        for segment in new:
-            if len(segment) > LONG:
-                del known[segment]
-        forget(known, SEGMENTS)
+        with self._one_at_a_time:
+            new = set(row).difference(known)
+            if new:
+                self._learn(new, {row[0], row[-1]})
+            joined = b"".join(map(known.__getitem__, row))
+            for segment in new:
+                if len(segment) > LONG:
+                    del known[segment]
+            forget(known, SEGMENTS)
         return joined
 
     def _learn(self, new: set[str], ends: set[str]) -> None:
@@ -62,7 +65,7 @@ class Segments:
         plain = [one for one in new if one.isascii() and one not in ends]
         if len(plain) < len(new):
             for segment in new.difference(plain):
-                self._segments[segment] = self._spell(segment)
+                self._segments[segment] = self._alone(segment)
         words = self._split("".join(plain))
         ids = self._ids_of(words)
         lengths, sizes = accumulate(map(len, words)), accumulate(map(len, ids))
@@ -73,6 +76,12 @@ class Segments:
             end = end_of_ids[at]
             self._segments[segment] = joined[begin:end]
             begin = end
+
+    def _alone(self, segment: str) -> bytes:
+        """The ids of a segment that cannot be split together with others."""
+        if segment.isascii():
+            return b"".join(self._ids_of(self._split(segment)))
+        return self._spell(segment)
 
     def _ids_of(self, words: list[str]) -> list[bytes]:
         """The ids of each of ``words``; new ones are remembered."""
@@ -85,6 +94,6 @@ class Segments:
 
 
 def forget(known: dict[str, bytes], most: int) -> None:
-    """Drop the newest beyond ``most``: what is frequent has come early."""
+    """Drop what texts came with last beyond ``most``: the frequent has come early."""
     while len(known) > most:
         known.popitem()

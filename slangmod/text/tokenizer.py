@@ -7,7 +7,7 @@ and gives the same ids.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,9 @@ BETWEEN: Final = "\u2028"
 
 LETTERS: Final = dict(enumerate(SPELLING[:128]))
 """How ASCII is spelled."""
+
+MOST_WORDS: Final = 1 << 12
+"""Words for which the library is asked at a time: what it answers is large."""
 
 SPARE_IDS = 1 << 10
 """How many ids beyond twice its tokens a tokenizer may have."""
@@ -151,6 +154,12 @@ class Codec:
 
     def _spell_words(self, words: Sequence[str]) -> list[bytes]:
         """The library's ids of each of ``words``, which are ASCII."""
+        ids: list[bytes] = []
+        for begin in range(0, len(words), MOST_WORDS):
+            ids += self._spell_few(words[begin : begin + MOST_WORDS])
+        return ids
+
+    def _spell_few(self, words: Sequence[str]) -> Iterator[bytes]:
         import numpy as np
 
         letters = BETWEEN.join(words).translate(LETTERS)
@@ -160,7 +169,7 @@ class Codec:
         ends = (counts.cumsum() * ids.itemsize).tolist()
         joined = ids.tobytes()
         begins = [0, *ends[:-1]]
-        return [joined[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        return (joined[begin:end] for begin, end in zip(begins, ends, strict=True))
 
     def _checked(self, ids: list[int]) -> list[int]:
         """``ids`` themselves; DataError if one is none of the vocabulary."""

@@ -9,12 +9,8 @@ import time
 
 import pytest
 
-from slangmod.commands.interruption import (
-    STOPPING,
-    BrokenOffError,
-    broken_off_by_signals,
-)
-from slangmod.commands.postponing import AGAIN, come_again
+from slangmod.commands.interruption import STOPPING, broken_off_by_signals
+from slangmod.commands.postponing import AGAIN, BrokenOffError, Postponing
 from slangmod.commands.signals import Signals
 from slangmod.errors import StoppedError
 
@@ -59,7 +55,7 @@ def test_what_is_imported_is_imported_whole(number, tmp_path, monkeypatch) -> No
         time.sleep(60)
     assert clumsy.whole
     del sys.modules["clumsy"]
-    with pytest.raises(StoppedError), broken_off_by_signals(), Signals():
+    with pytest.raises(StoppedError), Signals():  # as from Python
         import clumsy
 
         time.sleep(60)
@@ -69,10 +65,79 @@ def test_what_is_imported_is_imported_whole(number, tmp_path, monkeypatch) -> No
 
 def test_what_came_in_the_last_moment_does_not_come_again() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with broken_off_by_signals():
-        come_again(signal.SIGINT)
+    with Postponing() as postponing:
+        postponing.come_again(signal.SIGINT)
     time.sleep(2 * AGAIN)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_is_heeded_at_last_does_not_come_again(times) -> None:
+    tidied = []
+    with pytest.raises(StoppedError) as stop, Signals() as signals:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)[:times]:
+            signals.received = signals.received or number
+            signals._postponing.come_again(number)  # as while a module is imported
+        try:
+            signals.arm()
+        finally:
+            time.sleep(2 * AGAIN)
+            tidied.append(True)
+    assert tidied
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+
+
+SLOW_MODULE = """
+import os, time
+os.kill(os.getpid(), 15)
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    time.sleep(0.01)
+"""
+
+
+def test_an_import_that_does_not_end_is_not_waited_for(tmp_path, monkeypatch) -> None:
+    (tmp_path / "endless.py").write_text(SLOW_MODULE, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("slangmod.commands.signals.PATIENCE", 0.2)
+    begin = time.monotonic()
+    with pytest.raises(StoppedError), broken_off_by_signals(), Signals():
+        import endless  # noqa: F401
+    assert time.monotonic() - begin < 30
+
+
+INNER = """
+import os, time
+from slangmod.commands.postponing import BrokenOffError
+from slangmod.commands.signals import Signals
+from slangmod.errors import StoppedError
+try:
+    with Signals():
+        os.kill(os.getpid(), 15)
+        time.sleep(1)
+except StoppedError:
+    stopped = True
+"""
+
+
+def test_who_trains_while_being_imported_is_heard(tmp_path, monkeypatch) -> None:
+    (tmp_path / "script.py").write_text(INNER, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import script
+
+    assert script.stopped
+    del sys.modules["script"]
+
+
+def test_blocks_may_be_in_one_another() -> None:
+    with broken_off_by_signals(), broken_off_by_signals():
+        pass
+    with pytest.raises(BrokenOffError), broken_off_by_signals():
+        with pytest.raises(BrokenOffError), broken_off_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
 
 
 class Deaf:
@@ -98,6 +163,15 @@ def test_what_a_signal_raises_is_not_swallowed(number, capsys) -> None:
         del deaf
         time.sleep(60)
     assert capsys.readouterr().err == ""
+
+
+def test_a_second_ctrl_c_that_python_drops_comes_again() -> None:
+    with pytest.raises(KeyboardInterrupt), Signals() as signals:
+        signals.arm()
+        os.kill(os.getpid(), signal.SIGINT)
+        deaf = Deaf(signal.SIGINT)
+        del deaf
+        time.sleep(60)
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
