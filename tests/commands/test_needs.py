@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from slangmod.commands import needs
+from slangmod.commands import fitting
 from slangmod.commands.needs import needs_of, share_of, strategy_for
 from slangmod.errors import SettingsError
 from slangmod.settings.sections import Settings, Stage
@@ -53,7 +53,7 @@ def test_the_memory_that_is_free_decides_and_neighbours_share_it(monkeypatch):
         (2 * held, 2, "fsdp"),
         (held // 2, 1, "fsdp"),
     ):
-        monkeypatch.setattr(needs, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(fitting, "free_bytes", lambda _, free=free: free)
         choice = strategy_for(settings, VOCAB, CPU, 2, neighbours)
         assert choice.strategy == strategy
         assert choice.why.startswith(f"{strategy}: ")
@@ -67,6 +67,6 @@ def test_the_stage_that_needs_most_decides(monkeypatch):
     settings = small.model_copy(update={"stage": tuple(stages)})
     one = needs_of(small, VOCAB, CPU, 2)
     held = one.weights + one.gradients + one.optimizer + one.activations
-    monkeypatch.setattr(needs, "free_bytes", lambda _: 2 * held)
+    monkeypatch.setattr(fitting, "free_bytes", lambda _: 2 * held)
     assert strategy_for(small, VOCAB, CPU, 2, 1).strategy == "ddp"
     assert strategy_for(settings, VOCAB, CPU, 2, 1).strategy == "fsdp"

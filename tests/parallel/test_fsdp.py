@@ -65,8 +65,9 @@ def test_every_kind_of_model_is_learnt_alike(yard: Yard, kind) -> None:
 @pytest.mark.slow
 def test_auto_takes_fsdp_where_memory_is_short_and_a_run_keeps_it(yard: Yard) -> None:
     name = yard.new("auto")
-    short = "import slangmod.commands.{0} as m; m.free_bytes = lambda _: 1 << {1}\n"
-    tight = short.format("strategy", 18) + short.format("needs", 18)
+    short = "import {0} as m; m.free_bytes; m.free_bytes = lambda _: 1 << 18\n"
+    places = ("slangmod.commands.strategy", "slangmod.commands.fitting")
+    tight = "".join(map(short.format, places))
     words = yard.train("bits", name, "--train.max_steps", "8")
     yard.done(2, *words, before=tight)
     log = (yard.run(name) / "train.log").read_text("utf-8")
