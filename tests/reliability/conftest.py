@@ -11,6 +11,7 @@ from tests.reliability.guarded import Lab, prepare
 from tests.reliability.promises import PROMISES
 from tests.reliability.workplace import Here, make_workplace
 from tests.reliability.workshop import workshop as workshop
+from tests.reliability.workshop import workshops as workshops
 from tests.training.conftest import bench as bench
 
 LONG = 1800

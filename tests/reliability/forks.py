@@ -61,7 +61,12 @@ def end(server: "subprocess.Popen[str]") -> None:
 class Forks:
     """A server that forks commands; one after the other."""
 
-    def __init__(self, environment: Mapping[str, str] = ENVIRONMENT) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] = ENVIRONMENT,
+        errors: str = "errors.txt",
+    ) -> None:
+        self._errors = errors  # a file in the folder of each command
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
@@ -85,7 +90,7 @@ class Forks:
 
         ``before`` are lines of Python that the child runs before it begins.
         """
-        errors = folder / "errors.txt"
+        errors = folder / self._errors
         order = {
             "argv": argv,
             "folder": str(folder),

@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,14 @@ AT_MOST_LOST = dict.fromkeys(CONFIGS, 4 + 3) | {"adafactor": 2 * (4 + 1)}
 Twice that where one may be on its way in the background when the next is due."""
 
 
-def kill_at_random(workshop: Workshop, config: str, kills: int, seconds: float) -> None:
+def kill_at_random(
+    workshop: Workshop, config: str, kills: int, seconds: float, part: str = "all"
+) -> None:
     """So many SIGKILLs, up to nine on each run before it is carried to its end.
 
     They come at any time of the ``seconds`` that a run takes.
     """
-    chance = random.Random(f"{SEED} {config} {kills}")
+    chance = random.Random(f"{SEED} {config} {kills} {part}")
     left = kills
     while left:
         name = workshop.new("killed")
@@ -79,13 +82,20 @@ def test_a_run_killed_at_random_ends_with_the_same_bits(
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS)
 def test_fifty_kills_at_random_change_no_bit(
-    workshop: Workshop, config: str, promise
+    workshops: tuple[Workshop, ...], config: str, promise
 ) -> None:
-    workshop.whole(config)
-    name = workshop.new("warm")
-    ended = workshop.done(*train(config, name))  # quicker than the very first
-    workshop.compare(config, name)
-    kill_at_random(workshop, config, 50, ended.seconds)
+    workshops[0].whole(config)
+
+    def kill_half(number: int) -> None:
+        workshop = workshops[number]
+        name = workshop.new("warm")
+        ended = workshop.done(*train(config, name))  # quicker than the very first
+        workshop.compare(config, name)
+        kill_at_random(workshop, config, 25, ended.seconds, f"half {number}")
+
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(kill_half, range(len(workshops))):
+            pass
     promise("R1", 50)
 
 

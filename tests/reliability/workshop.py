@@ -119,6 +119,12 @@ class Workshop:
         self._wholes: dict[str, Ended] = {}
         self._numbers = itertools.count()
 
+    def beside(self, forks: Forks) -> "Workshop":
+        """The same, for another thread: its commands are forked by another server."""
+        other = Workshop(forks, self.folder)
+        other._wholes, other._numbers = self._wholes, self._numbers
+        return other
+
     def tries(
         self,
         *words: str,
@@ -199,7 +205,7 @@ def killer(seconds: float) -> Callable[[int], None]:
         with suppress(ProcessLookupError):
             while (left := instant - time.monotonic()) > 0:
                 os.kill(pid, 0)  # raises if it has ended
-                time.sleep(min(left, 0.02))
+                time.sleep(min(left, 0.004))
             os.kill(pid, signal.SIGKILL)
 
     return kill
@@ -228,3 +234,15 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     """Such a one, which all tests share."""
     with opened(tmp_path_factory.mktemp("workshop")) as workshop:
         yield workshop
+
+
+@pytest.fixture(scope="session")
+def workshops(workshop: Workshop) -> Iterator[tuple[Workshop, ...]]:
+    """The same twice, for two threads."""
+    forks = Forks(errors="more errors.txt")
+    try:
+        other = workshop.beside(forks)
+        other.done("--version")  # or the first try would take as long as its server
+        yield workshop, other
+    finally:
+        forks.close()
