@@ -6,8 +6,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Final
+from types import FrameType, TracebackType
+from typing import Final, Self
 
 from slangmod.commands.postponing import BrokenOffError, Postponing, in_words
 
@@ -19,6 +19,63 @@ STOPPING: Final = {
 
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
+
+WATCHED: Final = set[int]()
+"""Descriptors to which Python writes signals for a ``Watch`` to read."""
+
+
+class Watch:
+    """A context that ends the process where what a signal asks for does not come.
+
+    Python hears of signals between two of its own instructions; the thread of a watch
+    at once. ``expected`` is told of each that stops a program and gives what has to
+    happen within ``patience`` seconds, None if nothing must. Where it does not,
+    ``end`` is called, with the signal's number. Only for a program's main thread.
+    """
+
+    def __init__(
+        self,
+        expected: Callable[[int], threading.Event | None],
+        end: Callable[[int], object],
+        patience: float = PATIENCE,
+    ) -> None:
+        self._expected, self._end, self._patience = expected, end, patience
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+        self._former = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        WATCHED.add(self._writing)
+        threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Watch no longer."""
+        signal.set_wakeup_fd(self._former)
+        WATCHED.discard(self._writing)
+        os.close(self._writing)
+
+    def _watch(self, reading: int) -> None:
+        while number := os.read(reading, 1):
+            if number[0] not in STOPPING.values():
+                continue
+            expected = self._expected(number[0])
+            if expected is not None and not expected.wait(self._patience):
+                self._end(number[0])
+        os.close(reading)
+
+
+def end_with(line: str, code: int, leave: Callable[[int], object] = os._exit) -> None:
+    """Say why, and end the process wherever it stands."""
+    sys.stderr.write(f"slangmod: error: {line}\n")
+    sys.stderr.flush()
+    leave(code)
 
 
 @contextmanager
@@ -47,25 +104,21 @@ def broken_off_by_signals(
             raise KeyboardInterrupt
         raise BrokenOffError(number)
 
+    def end(number: int) -> None:
+        end_with(in_words(number), 128 + number, leave)
+
     before = {
         number: signal.signal(number, heed)
         for number in STOPPING.values()
         if signal.getsignal(number) is not signal.SIG_IGN
     }
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    former = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    watching = (reading, heeded, leave, patience)
-    threading.Thread(target=_watch, args=watching, daemon=True).start()
     try:
-        with postponing:
+        with Watch(lambda _: heeded, end, patience), postponing:
             yield
     finally:
         heeded.set()
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(former)
-        os.close(writing)
 
 
 @contextmanager
@@ -87,18 +140,3 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _watch(
-    reading: int,
-    heeded: threading.Event,
-    leave: Callable[[int], object],
-    patience: float,
-) -> None:
-    """End the process if a signal is not heeded; until ``reading`` is closed."""
-    while number := os.read(reading, 1):
-        if number[0] in STOPPING.values() and not heeded.wait(patience):
-            sys.stderr.write(f"slangmod: error: {in_words(number[0])}\n")
-            sys.stderr.flush()
-            leave(128 + number[0])
-    os.close(reading)

@@ -5,12 +5,26 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Final, NoReturn, Self
 
-from slangmod.commands.interruption import PATIENCE, STOPPING
-from slangmod.commands.postponing import BrokenOffError, Postponing, name_of
+from slangmod.commands.interruption import (
+    PATIENCE,
+    STOPPING,
+    WATCHED,
+    Watch,
+    end_with,
+)
+from slangmod.commands.postponing import (
+    BrokenOffError,
+    Postponing,
+    in_words,
+    name_of,
+)
 from slangmod.errors import StoppedError
 
 SAVED_CODE: Final = 75
 """EX_TEMPFAIL: stopped with a checkpoint saved, ``resume`` continues."""
+
+RESUME: Final = "`slangmod resume` continues from the last checkpoint"
+"""The way on from what a second Ctrl-C breaks off."""
 
 
 class Signals:
@@ -21,13 +35,22 @@ class Signals:
     first signal on, and a second Ctrl-C interrupts whatever is under way. A hang-up of
     the terminal counts as a request to stop; a broken pipe does not end training.
     ``patient``: a second Ctrl-C does nothing either, since torchrun passes on to its
-    processes the one that the terminal has sent them already.
+    processes the one that the terminal has sent them already. ``way_on`` is said of
+    what it breaks off.
+
+    What does not let Python hear, a driver say, or does not let it tidy up, is left
+    after ``PATIENCE`` seconds, and with it the process, if it is watched already as
+    the command line is: nobody's own interpreter is ended.
     """
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(self, *, patient: bool = False, way_on: str = RESUME) -> None:
         self._patient = patient
+        self._twice = f"broken off by a second Ctrl-C; {way_on}"
         self._before: dict[int, Any] = {}
         self._wakeup: int | None = None
+        self._watch: Watch | None = None
+        self._heard, self._over = threading.Event(), threading.Event()
+        self._times = 0
         self._postponing = Postponing(PATIENCE)
         self._armed = False
         self._broken_off = False
@@ -37,8 +60,9 @@ class Signals:
     def __enter__(self) -> Self:
         """Take over the signals; only a program's main thread can."""
         if threading.current_thread() is threading.main_thread():
-            # Who watches over signals that are not heeded has no part in training.
             self._wakeup = signal.set_wakeup_fd(-1)
+            if self._wakeup in WATCHED:  # and expects what does not hold in training
+                self._watch = Watch(self._expected, self._give_up, PATIENCE).__enter__()
             self._postponing.__enter__()
             for number in STOPPING.values():
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -52,13 +76,18 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         """Give the signals back; one that was not heeded yet becomes its exit code."""
+        self._over.set()
         if self._wakeup is not None:
             self._postponing.__exit__(kind, error, trace)
             for number, handler in self._before.items():
                 signal.signal(number, handler)
+            if self._watch is not None:
+                self._watch.__exit__(kind, error, trace)
             signal.set_wakeup_fd(self._wakeup)
         if self.received is None:
             return
+        if isinstance(error, KeyboardInterrupt):
+            raise StoppedError(self._twice, 128 + signal.SIGINT) from None
         if error is None:
             raise StoppedError(f"stopped by {self.name} when all was done", self.code)
         if isinstance(error, BrokenOffError):
@@ -112,11 +141,30 @@ class Signals:
         """Name of the signal that came."""
         return name_of(self.received or 0)
 
+    def _expected(self, number: int) -> threading.Event | None:
+        """What has to follow a signal soon, if anything."""
+        self._times += number == signal.SIGINT
+        if self._times > 1 and not self._patient:
+            return self._over
+        return None if self._armed else self._heard
+
+    def _give_up(self, number: int) -> None:
+        """End the process, which has not done what the signal asks for."""
+        if self._armed:
+            end_with(self._twice, 128 + signal.SIGINT)
+        elif self._saved:
+            self.hear(number)
+            stop = self.stopped(self._saved)
+            end_with(str(stop), stop.exit_code)
+        else:
+            end_with(in_words(number), 128 + number)
+
     def _break_off(self, number: int) -> NoReturn:
         self._postponing.withdraw()
         raise BrokenOffError(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        self._heard.set()
         again = self.received is not None
         self.received = self.received or number
         if not self._armed:

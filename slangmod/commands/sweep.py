@@ -109,7 +109,7 @@ def begun(plan: "Plan") -> Iterator[Signals]:
     logger.addHandler(log)
     try:
         with (
-            Signals() as signals,
+            Signals(way_on=way_on(plan)) as signals,
             locked(plan.folder / "sweep.lock", f"sweep '{plan.name}'"),
         ):
             log.open(plan.folder / "sweep.log")
@@ -244,12 +244,16 @@ def count_of(report: "Report", at_work: int) -> str:
     return " | ".join(parts)
 
 
+def way_on(plan: "Plan") -> str:
+    """How to go on with a sweep that was stopped."""
+    return f"the same command with --name {plan.name} goes on"
+
+
 def stopped(plan: "Plan", signals: Signals, what: str) -> StoppedError:
     """What to raise when a signal has ended the work of a worker."""
     code = INTERRUPTED if signals.received == signal.SIGINT else SAVED_CODE
     return StoppedError(
-        f"stopped by {signals.name} with {what}; the same command with --name "
-        f"{plan.name} goes on",
+        f"stopped by {signals.name} with {what}; {way_on(plan)}",
         code,
     )
 

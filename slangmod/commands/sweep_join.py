@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from slangmod.commands.signals import Signals
-from slangmod.commands.sweep import course_of, stopped, study_of
+from slangmod.commands.sweep import course_of, stopped, study_of, way_on
 from slangmod.commands.sweep_plan import make_plan
 from slangmod.commands.sweeping import STOPPED
 from slangmod.errors import UserError
@@ -31,7 +31,7 @@ def join(resolved: Resolved, program: Sequence[str], patience: float) -> None:
                 f"{plan.folder}: there is no sweep to help with; leave out --join"
             )
         time.sleep(1.0)
-    with Signals() as signals:
+    with Signals(way_on=way_on(plan)) as signals:
         study = study_of(plan, str(about["study"]))
         signals.arm()
         LOG.info("helping with sweep '%s' in %s", plan.name, plan.folder)

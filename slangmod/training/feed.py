@@ -32,8 +32,9 @@ class Feed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the thread; what it prepares is dropped."""
-        self._worker.shutdown(cancel_futures=True)
+        """End the thread; what it prepares is dropped, and waited for in peace only."""
+        broken_off = error is not None and not isinstance(error, Exception)
+        self._worker.shutdown(wait=not broken_off, cancel_futures=True)
 
     def batch(self, position: int) -> Batch:
         """The batch at ``position``, in host memory (pinned for CUDA)."""

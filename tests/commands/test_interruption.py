@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from slangmod.commands.interruption import STOPPING, broken_off_by_signals
+from slangmod.commands.interruption import STOPPING, WATCHED, broken_off_by_signals
 from slangmod.commands.postponing import AGAIN, BrokenOffError, Postponing
 from slangmod.commands.signals import Signals
 from slangmod.errors import StoppedError
@@ -166,7 +166,7 @@ def test_what_a_signal_raises_is_not_swallowed(number, capsys) -> None:
 
 
 def test_a_second_ctrl_c_that_python_drops_comes_again() -> None:
-    with pytest.raises(KeyboardInterrupt), Signals() as signals:
+    with pytest.raises(StoppedError, match="a second Ctrl-C"), Signals() as signals:
         signals.arm()
         os.kill(os.getpid(), signal.SIGINT)
         deaf = Deaf(signal.SIGINT)
@@ -230,6 +230,77 @@ def test_a_library_that_does_not_listen_is_not_waited_for(program, tmp_path) -> 
         _, errors = process.communicate(timeout=50)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM" in errors
+
+
+STUCK = """
+import hashlib, sys, time
+from slangmod.commands import signals
+from slangmod.commands.interruption import broken_off_by_signals
+from slangmod.errors import StoppedError
+signals.PATIENCE = 0.2
+try:
+    with broken_off_by_signals(), signals.Signals() as training:
+        {saved}
+        {armed}
+        print(flush=True)
+        {stuck}
+except StoppedError as stop:
+    print(stop, file=sys.stderr)
+    sys.exit(stop.exit_code)
+"""
+IN_C = "hashlib.pbkdf2_hmac('sha256', b'long', b'work', 2_000_000_000)"
+TIDYING = """try:
+            time.sleep(60)
+        finally:
+            time.sleep(60)"""
+
+
+@pytest.mark.parametrize(
+    ("stuck", "armed", "saved", "names", "code", "said"),
+    [
+        (IN_C, True, False, ("SIGINT", "SIGINT"), 130, "a second Ctrl-C"),
+        (IN_C, True, False, ("SIGTERM", "SIGINT", "SIGINT"), 130, "a second Ctrl-C"),
+        (TIDYING, True, False, ("SIGINT", "SIGINT"), 130, "a second Ctrl-C"),
+        (TIDYING, False, False, ("SIGINT", "SIGINT"), 130, "stopped by SIGINT"),
+        (IN_C, False, False, ("SIGTERM",), 143, "stopped by SIGTERM"),
+        (IN_C, False, True, ("SIGTERM",), 75, "SIGTERM with a checkpoint at step 7"),
+    ],
+)
+def test_a_training_that_does_not_listen_is_ended(
+    stuck, armed, saved, names, code, said
+) -> None:
+    program = STUCK.format(
+        stuck=stuck,
+        armed="training.arm()" if armed else "",
+        saved="training.saved('step 7')" if saved else "",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        for name in names:
+            time.sleep(0.2)
+            assert process.poll() is None
+            process.send_signal(STOPPING[name])
+        _, errors = process.communicate(timeout=50)
+    assert process.returncode == code
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_an_interpreter_that_nobody_watches_is_not_ended() -> None:
+    with Signals():
+        assert not WATCHED
+    with broken_off_by_signals():
+        outside = {*WATCHED}
+        with Signals():
+            assert len(WATCHED) == len(outside) + 1
+        assert outside == WATCHED
+    assert not WATCHED
 
 
 def test_a_signal_before_there_is_a_checkpoint_has_its_own_code() -> None:

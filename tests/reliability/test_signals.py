@@ -280,6 +280,28 @@ def test_a_second_ctrl_c_ends_a_step_at_once(forks, work, promise, again) -> Non
     promise("R8", 1)
 
 
+def test_a_second_ctrl_c_does_not_wait_for_data_that_hang(forks, work, promise) -> None:
+    run = work / "runs" / "hanging"
+    lines = (
+        "import os, signal, time, slangmod.training.feed as feed",
+        "times, whole = [], feed.Feed._prepare",
+        "def slow(*args):",
+        "    times.append(1)",
+        "    if len(times) == 15:",
+        "        for _ in range(2):",
+        "            time.sleep(0.1)",
+        "            os.kill(os.getpid(), signal.SIGINT)",
+        "        time.sleep(1000)",
+        "    return whole(*args)",
+        "feed.Feed._prepare = slow",
+    )
+    ended = forks.run(work, *TRAIN, "--name", run.name, before=lines)
+    assert ended.code == 130
+    assert ended.errors.endswith("resume` continues from the last checkpoint\n")
+    assert resumed_like(forks, run, "whole")
+    promise("R8", 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", KINDS)
 @pytest.mark.parametrize(
