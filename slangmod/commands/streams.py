@@ -1,30 +1,61 @@
 """Standard streams that outlive who reads them.
 
-A terminal may be closed, a pipe's reader may go, a disk may be full: none of that is a
-reason to lose what is being computed.
+A terminal may be closed or stopped, a pipe's reader may go or not read, a disk may be
+full: none of that is a reason to lose what is being computed, or to wait with it.
 """
 
 import atexit
 import io
 import os
+import select
 import sys
 from contextlib import suppress
+from typing import Final
 
 BY_SIGNALS = {75, *range(128, 160)}
 """Exit codes of a program that a signal has ended."""
 
 
+PATIENCE: Final = 10.0
+"""Seconds that somebody may leave unread what is to be read."""
+
+MISSED: Final = b"\n[nobody read on; what came meanwhile is not shown]\n"
+
+PIECE: Final = 512
+"""Bytes that a pipe takes at once if it takes any (POSIX)."""
+
+
 class Forgiving(io.FileIO):
-    """A descriptor to write to; what cannot be written is dropped."""
+    """A descriptor to write to; what cannot be written is dropped.
+
+    Who does not read on is waited for once, for ``PATIENCE`` seconds; then what comes is
+    dropped until there is room again.
+    """
+
+    _deaf = False
 
     def write(self, content: "io.ReadableBuffer") -> int:  # type: ignore[name-defined]
-        """Write ``content``, or nothing at all; -> its size either way, in bytes."""
-        size = memoryview(content).nbytes
-        try:
-            done = super().write(content)
-        except OSError:
-            return size
-        return size if done is None else done
+        """Write ``content``, or what of it can be; -> its size either way, in bytes."""
+        view = memoryview(content).cast("B")
+        with suppress(OSError):
+            self._write_all(view)
+        return view.nbytes
+
+    def _write_all(self, content: memoryview) -> None:
+        missed = MISSED if self._deaf and self._takes(0.0) else b""
+        for whole in (memoryview(missed), content):
+            for begin in range(0, whole.nbytes, PIECE):
+                if not self._takes(0.0 if self._deaf else PATIENCE):
+                    self._deaf = True
+                    return
+                self._deaf = False
+                super().write(whole[begin : begin + PIECE])
+
+    def _takes(self, seconds: float) -> bool:
+        """Whether there is room, or no use in waiting for it, within so many seconds."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLOUT)
+        return bool(poll.poll(1000 * seconds))
 
 
 def keep_streams() -> None:

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+
+from slangmod.commands import streams
 
 CODE = """
 import os, sys
@@ -58,3 +61,30 @@ def test_what_can_be_said_is_said(tmp_path) -> None:
     assert done.stdout == "said\n"
     assert done.stderr == "said\nby a library"
     assert done.returncode == 75
+
+
+def filled(writing: int) -> int:
+    """Fill a pipe; -> bytes in it."""
+    os.set_blocking(writing, False)
+    size = 0
+    with suppress(BlockingIOError):
+        while True:
+            size += os.write(writing, b"x" * 512)
+    os.set_blocking(writing, True)
+    return size
+
+
+def test_who_does_not_read_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(streams, "PATIENCE", 0.1)
+    reading, writing = os.pipe()
+    size = filled(writing)
+    with streams.Forgiving(writing, "w") as stream:
+        assert stream.write(b"one") == 3
+        monkeypatch.setattr(streams, "PATIENCE", 1e6)  # waited for only once
+        assert stream.write(b"two" * 2000) == 6000
+        assert os.read(reading, size) == b"x" * size
+        assert stream.write(b"three") == 5
+        assert stream.write(b"four" * 1000) == 4000
+        assert os.read(reading, size) == streams.MISSED + b"three" + b"four" * 1000
+        os.close(reading)
+        assert stream.write(b"five") == 4
