@@ -8,7 +8,7 @@ others and decides nothing.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,11 +53,12 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str) -> Iterator[Callable[[], bool]]:
     """Hold ``path`` as the lock of ``what``.
 
-    Raises RunBusyError, naming host and process of the holder, if it is taken, and
-    RunError where the file system has no locks.
+    What is given tells whether it still is: not where the file was removed, for then
+    others can hold another of that name. Raises RunBusyError, naming host and process
+    of the holder, if it is taken, and RunError where the file system has no locks.
     """
     holder = holder_file(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -66,9 +67,10 @@ def locked(path: Path, what: str) -> Iterator[None]:
             raise RunBusyError(f"{what} is in use by {holder_of(path)}")
         try:
             write_text(holder, f"process {os.getpid()} on {os.uname().nodename}\n")
-            yield
+            yield lambda: _is_there(descriptor, path)
         finally:
-            holder.unlink(missing_ok=True)
+            if _is_there(descriptor, path):
+                holder.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 

@@ -20,8 +20,8 @@ STOPPING: Final = {
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
 
-WATCHED: Final = set[int]()
-"""Descriptors to which Python writes signals for a ``Watch`` to read."""
+WATCHES: Final[dict[int, "Watch"]] = {}
+"""The watches of this process, by the descriptor to which Python writes signals."""
 
 
 class Watch:
@@ -46,7 +46,7 @@ class Watch:
         reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._former = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        WATCHED.add(self._writing)
+        WATCHES[self._writing] = self
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
         return self
 
@@ -58,7 +58,7 @@ class Watch:
     ) -> None:
         """Watch no longer."""
         signal.set_wakeup_fd(self._former)
-        WATCHED.discard(self._writing)
+        del WATCHES[self._writing]
         os.close(self._writing)
 
     def _watch(self, reading: int) -> None:

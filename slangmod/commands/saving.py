@@ -3,8 +3,10 @@
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +17,9 @@ from slangmod.commands.rewinding import refuge_steps
 from slangmod.commands.session import Session
 from slangmod.complaints import Complaints
 from slangmod.data.shards import Encodings
-from slangmod.errors import RunError
+from slangmod.errors import RunBusyError, RunError
 from slangmod.files import make_folder, write_bytes
+from slangmod.locks import holder_of
 from slangmod.parallel.shards import shards_of
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
@@ -42,11 +45,11 @@ def build_saver(
     session: Session,
     encodings: Encodings,
     choices: Choices,
-    recording: Recording | None,
+    ground: "Ground | None",
 ) -> Saver:
     """What ``[checkpoint]`` asks for; the checkpoint that ``session`` is from stays.
 
-    Without a ``recording`` it is that of a process that has a part in another's.
+    Without a ``ground`` it is that of a process that has a part in another's.
     """
     settings = session.settings
     about = about_run(settings, encodings, choices)
@@ -55,13 +58,13 @@ def build_saver(
         folder.checkpoints,
         {**about, "settings_sha256": learnt_from(settings)},
         keep=settings.checkpoint.keep,
-        sync=nothing_recorded if recording is None else Ground(folder, recording),
+        sync=nothing_recorded if ground is None else ground,
         background=settings.checkpoint.background,
         stop=settings.checkpoint.on_error == "stop",
         # Not by what is there: another may be moving an old run of this name aside.
         spared=session.state.counters.step if session.resumed else None,
         needed=lambda state: refuge_steps(state, settings),
-        complaints=None if recording is None else recording.complaints,
+        complaints=None if ground is None else ground.complaints,
         team=session.team,
     )
 
@@ -82,41 +85,72 @@ def learnt_from(settings: Settings) -> str:
 
 
 class Ground:
-    """Makes all that was recorded durable, and the run's folder anew if it is gone."""
+    """Makes all that was recorded durable, and the run's folder anew if it is gone.
 
-    def __init__(self, folder: RunDir, recording: Recording) -> None:
-        self._folder, self._recording = folder, recording
+    For who holds the run's lock; one of a folder made anew is held by ``held``.
+    """
+
+    def __init__(self, folder: RunDir, recording: Recording, held: ExitStack) -> None:
+        self._folder, self._recording, self._held = folder, recording, held
         self._config = folder.config.read_bytes()
+        self._lock = folder.lock_file.stat()
         self._made_again = False
+        self.complaints = recording.complaints
 
     def __call__(self) -> OSError | None:
         """What keeps the disk from it, if anything.
 
         Raises RunError where the folder vanished for the second time, or cannot be
-        made: somebody wants it gone, or the disk was unmounted.
+        made: somebody wants it gone, or the disk was unmounted. Raises RunBusyError
+        where another run has taken its place.
         """
-        if not self._folder.root.is_dir():
-            self._make_again()
+        try:
+            self.refuse_if_taken()
+            if not self._folder.lock_file.exists():
+                self._hold_again()
+        except OSError as error:
+            return error
         return self._recording.sync()
 
-    def _make_again(self) -> None:
-        root = self._folder.root
-        if self._made_again:
+    def refuse_if_taken(self) -> None:
+        """Raise RunBusyError if the folder is now that of another run."""
+        if self.is_taken():
+            raise RunBusyError(
+                f"{self._folder.root}: was removed while the run was at work, and has "
+                f"been made anew by {holder_of(self._folder.lock_file)}"
+            )
+
+    def is_taken(self) -> bool:
+        """Whether somebody else has made another folder in place of the run's."""
+        try:
+            found = self._folder.lock_file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return not os.path.samestat(found, self._lock)
+
+    def _hold_again(self) -> None:
+        """Have a lock again where it was removed, alone or with the whole folder."""
+        root, gone = self._folder.root, not self._folder.root.is_dir()
+        if gone and self._made_again:
             raise RunError(f"{root}: was removed again while the run was at work")
-        self._made_again = True
         try:
             make_folder(root)
-            write_bytes(self._folder.config, self._config)
+            self._held.enter_context(self._folder.lock())
+            self._lock = self._folder.lock_file.stat()
+            if gone:
+                write_bytes(self._folder.config, self._config)
         except OSError as error:
             raise RunError(
                 f"{root}: was removed while the run was at work, and cannot be made "
                 f"again: {error.strerror}"
             ) from error
-        LOG.warning(
-            "%s: was removed while the run was at work; made again, without the rows "
-            "and checkpoints so far",
-            root,
-        )
+        if gone:
+            self._made_again = True
+            LOG.warning(
+                "%s: was removed while the run was at work; made again, without the "
+                "rows and checkpoints so far",
+                root,
+            )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from slangmod.commands.recording import (
 )
 from slangmod.commands.rewinding import incidents
 from slangmod.commands.sampling import samplers
-from slangmod.commands.saving import Insistence, build_saver
+from slangmod.commands.saving import Ground, Insistence, build_saver
 from slangmod.commands.session import Session
 from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_tables
@@ -62,6 +62,7 @@ class Scribe:
     encodings: Encodings
     choices: Choices
     recording: Recording
+    ground: Ground
     gives_up: Callable[[], bool]
     """asked while the end cannot be written"""
 
@@ -69,7 +70,7 @@ class Scribe:
     def saver(self) -> Saver:
         """Writes the checkpoints of the run; the one it goes on from stays."""
         return build_saver(
-            self.run, self.session, self.encodings, self.choices, self.recording
+            self.run, self.session, self.encodings, self.choices, self.ground
         )
 
     @cached_property
@@ -119,6 +120,7 @@ class Scribe:
 
         Those of a model that is spread over several processes come from a checkpoint.
         """
+        self.ground.refuse_if_taken()
         model = self.session.state.model
         assert isinstance(model, Transformer)  # new_state has built it
         tokenizer = tokenizer_path(self.session.settings)
@@ -154,7 +156,8 @@ class Scribe:
     def sum_up_failure(self, reason: str, message: str) -> None:
         """Write a summary of a run that has not ended by its rules, if that can be."""
         try:
-            self.summarize({"reason": reason, "message": message}, None)
+            if not self.ground.is_taken():
+                self.summarize({"reason": reason, "message": message}, None)
         except OSError as error:  # which must not hide what has happened
             LOG.warning("%s", trouble(self.run.summary, error))
 
@@ -235,5 +238,10 @@ def written_by(
         yield Hand(run, session, encodings, choices) if spread else Bystander()
         return
     done = session.state.counters
-    with open_recording(run, session.settings, log, done) as recording:
-        yield Scribe(run, session, encodings, choices, recording, signals.requested)
+    with (
+        ExitStack() as held,
+        open_recording(run, session.settings, log, done) as recording,
+    ):
+        ground = Ground(run, recording, held)
+        asked = signals.requested
+        yield Scribe(run, session, encodings, choices, recording, ground, asked)

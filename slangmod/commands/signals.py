@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, Self
 from slangmod.commands.interruption import (
     PATIENCE,
     STOPPING,
-    WATCHED,
+    WATCHES,
     Watch,
     end_with,
 )
@@ -61,7 +61,7 @@ class Signals:
         """Take over the signals; only a program's main thread can."""
         if threading.current_thread() is threading.main_thread():
             self._wakeup = signal.set_wakeup_fd(-1)
-            if self._wakeup in WATCHED:  # and expects what does not hold in training
+            if self._wakeup in WATCHES:  # and expects what does not hold in training
                 self._watch = Watch(self._expected, self._give_up, PATIENCE).__enter__()
             self._postponing.__enter__()
             for number in STOPPING.values():

@@ -28,8 +28,8 @@ PIECE: Final = 512
 class Forgiving(io.FileIO):
     """A descriptor to write to; what cannot be written is dropped.
 
-    Who does not read on is waited for once, for ``PATIENCE`` seconds; then what comes is
-    dropped until there is room again.
+    Who does not read on is waited for once, for ``PATIENCE`` seconds; then what comes
+    is dropped until there is room again.
     """
 
     _deaf = False
@@ -52,7 +52,7 @@ class Forgiving(io.FileIO):
                 super().write(whole[begin : begin + PIECE])
 
     def _takes(self, seconds: float) -> bool:
-        """Whether there is room, or no use in waiting for it, within so many seconds."""
+        """Whether there is room, or no use in waiting, within so many seconds."""
         poll = select.poll()
         poll.register(self.fileno(), select.POLLOUT)
         return bool(poll.poll(1000 * seconds))

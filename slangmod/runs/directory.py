@@ -163,18 +163,21 @@ class RunDir:
         removed: a run that never began leaves nothing. Raises RunBusyError, naming
         host and process, if the run is in use.
         """
-        made = not self.root.exists()
+        made, ours = not self.root.exists(), True
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for entry in self.root.iterdir():
                 refuse_link(entry)
-            with locked(self.lock_file, f"run '{self.name}'"):
+            with locked(self.lock_file, f"run '{self.name}'") as still_held:
                 self._sweep()
-                yield
+                try:
+                    yield
+                finally:
+                    ours = still_held()
         except RunBusyError:
             raise  # whoever holds the lock is about to fill the folder
         except BaseException:
-            if made and not self.has_checkpoints():
+            if made and ours and not self.has_checkpoints():
                 shutil.rmtree(self.root, ignore_errors=True)
             raise
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from slangmod.commands.interruption import STOPPING, WATCHED, broken_off_by_signals
+from slangmod.commands.interruption import STOPPING, WATCHES, broken_off_by_signals
 from slangmod.commands.postponing import AGAIN, BrokenOffError, Postponing
 from slangmod.commands.signals import Signals
 from slangmod.errors import StoppedError
@@ -294,13 +294,13 @@ def test_a_training_that_does_not_listen_is_ended(
 
 def test_an_interpreter_that_nobody_watches_is_not_ended() -> None:
     with Signals():
-        assert not WATCHED
+        assert not WATCHES
     with broken_off_by_signals():
-        outside = {*WATCHED}
+        outside = {*WATCHES}
         with Signals():
-            assert len(WATCHED) == len(outside) + 1
-        assert outside == WATCHED
-    assert not WATCHED
+            assert len(WATCHES) == len(outside) + 1
+        assert outside == {*WATCHES}
+    assert not WATCHES
 
 
 def test_a_signal_before_there_is_a_checkpoint_has_its_own_code() -> None:

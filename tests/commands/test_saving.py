@@ -3,12 +3,14 @@
 import errno
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 
 import pytest
 
 from slangmod.commands.saving import Ground, Insistence, learnt_from
 from slangmod.complaints import Complaints
-from slangmod.errors import RunError
+from slangmod.errors import RunBusyError, RunError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import StepsCsv
 from slangmod.training.events import StepDone
@@ -40,11 +42,12 @@ def insistence(run: RunDir, disk: Waiting, gives_up=lambda: False) -> Insistence
 
 
 @pytest.fixture
-def run(tmp_path) -> RunDir:
+def run(tmp_path) -> Iterator[RunDir]:
     run = RunDir.of(tmp_path, "first")
     run.root.mkdir(parents=True)
     run.config.write_text("seed = 1\n")
-    return run
+    with run.lock():
+        yield run
 
 
 def test_the_end_of_a_run_waits_for_room(run, caplog) -> None:
@@ -70,14 +73,21 @@ class Recording:
     def __init__(self, run: RunDir) -> None:
         self.table = StepsCsv(run.steps)
         self.sync = self.table.sync
+        self.complaints = Complaints()
 
     def add(self, step: int) -> None:
         self.table(StepDone(step, 1, step, step, 1.0, 1.0, 1.0, 1.0))
 
 
-def test_a_folder_that_vanishes_is_made_again_once(run, caplog) -> None:
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    with ExitStack() as held:
+        yield held
+
+
+def test_a_folder_that_vanishes_is_made_again_once(run, held, caplog) -> None:
     recording = Recording(run)
-    ground = Ground(run, recording)
+    ground = Ground(run, recording, held)
     recording.add(1)
     assert ground() is None
     header = run.steps.read_text().splitlines()[0]
@@ -85,6 +95,8 @@ def test_a_folder_that_vanishes_is_made_again_once(run, caplog) -> None:
     recording.add(2)
     assert ground() is None
     assert "made again" in caplog.text
+    with pytest.raises(RunBusyError, match="in use by process"), run.lock():
+        pass
     recording.add(3)
     assert run.config.read_text() == "seed = 1\n"
     rows = run.steps.read_text().splitlines()
@@ -95,8 +107,44 @@ def test_a_folder_that_vanishes_is_made_again_once(run, caplog) -> None:
         ground()
 
 
-def test_one_that_cannot_be_made_again_ends_the_run(run, tmp_path) -> None:
-    ground = Ground(run, Recording(run))
+@pytest.mark.parametrize("living", [True, False])
+def test_a_folder_that_another_run_has_made_anew_is_left_alone(
+    run, held, living
+) -> None:
+    ground = Ground(run, Recording(run), held)
+    shutil.rmtree(run.root)
+    with run.lock() if living else nullcontext():
+        if not living:
+            with run.lock():
+                run.checkpoints.mkdir()
+        with pytest.raises(RunBusyError, match="has been made anew by"):
+            ground()
+        assert ground.is_taken()
+        assert not run.config.exists()
+
+
+def test_the_end_of_one_run_removes_nothing_of_another(tmp_path) -> None:
+    run = RunDir.of(tmp_path, "first")
+    with ExitStack() as other:
+        with pytest.raises(RunError, match="over"), run.lock():
+            shutil.rmtree(run.root)
+            other.enter_context(run.lock())
+            raise RunError("over")
+        with pytest.raises(RunBusyError, match="in use by process"), run.lock():
+            pass
+
+
+def test_a_lock_that_vanishes_alone_is_held_again(run, held) -> None:
+    ground = Ground(run, Recording(run), held)
+    run.lock_file.unlink()
+    assert ground() is None
+    with pytest.raises(RunBusyError), run.lock():
+        pass
+    assert run.config.read_text() == "seed = 1\n"
+
+
+def test_one_that_cannot_be_made_again_ends_the_run(run, held, tmp_path) -> None:
+    ground = Ground(run, Recording(run), held)
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(RunError, match="cannot be made again"):

@@ -182,6 +182,31 @@ def test_a_folder_that_vanished_while_it_was_waited_for_is_not_taken(
     promise("R12", 1)
 
 
+def test_a_run_whose_folder_another_has_taken_leaves_it_alone(
+    tmp_path, promise
+) -> None:
+    folder, forks = make_folder(tmp_path / "work"), Forks()
+    forks.done(folder, "clean", "tokenize", "encode", "--toml", "config.toml")
+    lines = (
+        "import os, shutil, slangmod.training.trainer as trainer",
+        "steps, clip = [], trainer.clip_gradients",
+        "def replaced(*args):",
+        "    steps.append(1)",
+        "    if len(steps) == 15:",
+        "        shutil.rmtree('runs/first')",
+        "        os.mkdir('runs/first')",
+        "        open('runs/first/run.lock', 'w').close()",
+        "    return clip(*args)",
+        "trainer.clip_gradients = replaced",
+    )
+    ended = forks.run(folder, *TRAIN, "--name", "first", before=lines)
+    forks.close()
+    assert ended.code == 3
+    assert "runs/first: was removed while the run was at work" in ended.errors
+    assert [path.name for path in (folder / "runs/first").iterdir()] == ["run.lock"]
+    promise("R12", 1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_of_two_commands_at_once_one_trains(tmp_path, promise) -> None:
