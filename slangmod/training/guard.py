@@ -1,5 +1,6 @@
 """No loss or gradient that is not finite ever reaches the weights; spikes are told."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from slangmod.training.events import BadStep, Callback, Spike
 from slangmod.training.reading import Reading
 from slangmod.training.state import TrainState
 from slangmod.training.step import StepResult
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,24 @@ def refusal(bad: BadStep) -> RunError:
     return RunError(
         f"step {bad.step} (mini-batch {bad.batch}): loss {bad.loss:g}, "
         f"gradient norm {bad.grad_norm:g} is not finite{before}; it has not reached "
-        "the weights, and the last checkpoint is good; a smaller train.learning_rate, "
-        "a longer train.warmup or a smaller train.clip_grad may help, and slangmod "
-        f"replay --step {bad.step} shows where it comes from"
+        "the weights, and the last checkpoint is from before; a smaller "
+        "train.learning_rate, a longer train.warmup or a smaller train.clip_grad may "
+        f"help, and slangmod replay --step {bad.step} shows where it comes from"
     )
+
+
+def judge_evaluation(step: int, loss: float, rules: Rules) -> None:
+    """Raise RunError where a test loss is not finite; tell of it where some may be.
+
+    Each step was finite, but weights that are huge make outputs that are not.
+    """
+    if math.isfinite(loss):
+        return
+    told = (
+        f"step {step}: the test loss is {loss:g}: steps were finite, but the weights "
+        "have diverged; a smaller train.learning_rate, a longer train.warmup or a "
+        "smaller train.clip_grad may help"
+    )
+    if rules.max_skips == 0:
+        raise RunError(told)
+    LOG.warning("%s", told)

@@ -1,5 +1,6 @@
 """The recipe: steps until it is enough, looking up now and then."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from slangmod.training.course import Rules
 from slangmod.training.evaluate import Evaluator, never
 from slangmod.training.events import Callback, EpochDone, TrainingDone
 from slangmod.training.feed import Feed
-from slangmod.training.guard import Guard, Note
+from slangmod.training.guard import Guard, Note, judge_evaluation
 from slangmod.training.ledger import Ledger
 from slangmod.training.limits import Outcome
 from slangmod.training.reasons import WHY
@@ -198,14 +199,18 @@ class Trainer(Borders):
     def look(
         self, state: TrainState, test: TokenDataset, ledger: Ledger
     ) -> Patience | None:
-        """Evaluate, tell, and return what is known then; None if interrupted."""
+        """Evaluate, tell, and return what is known then; None if interrupted.
+
+        Raises RunError where the weights have diverged.
+        """
         counters = state.counters
         with ledger.stopwatch.during(times.EVALUATION):
             losses = self.test_losses(state, test)
         ledger.pass_time()
         if losses is None:
             return None
-        best = min(losses, key=lambda weights: losses[weights])
+        # nan is below nothing, and above nothing either
+        best = min(losses, key=lambda name: (math.isnan(losses[name]), losses[name]))
         patience = state.patience.after(
             counters.step, counters.epoch, losses[best], best
         )
@@ -223,6 +228,7 @@ class Trainer(Borders):
                 stage=counters.stage,
             )
         )
+        judge_evaluation(counters.step, losses[best], self.rules)
         return patience
 
     def test_losses(

@@ -11,9 +11,12 @@ import torch
 from slangmod.errors import RunError
 from slangmod.settings.sections import Group
 from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
+from slangmod.training.course import Rules
+from slangmod.training.evaluate import Evaluator, LossSum
 from slangmod.training.limits import Limits, passed
 from slangmod.training.loss import cross_entropy_sum
 from slangmod.training.state import Counters
+from slangmod.training.stopping import AVERAGE
 
 
 def test_training_ends_after_its_epochs(bench) -> None:
@@ -157,6 +160,43 @@ def test_what_is_not_finite_never_reaches_the_weights(bench, poison: float) -> N
         run.fit()
     assert all(p.isfinite().all() for p in run.state.model.parameters())
     assert run.state.counters.step == 6
+
+
+HUGE = {
+    "optimizer": "sgd",
+    "learning_rate": 1e38,
+    "warmup": 0,
+    "clip_grad": 100.0,
+    "max_steps": 1,
+}
+
+
+def test_weights_too_large_to_compute_with_end_a_run(bench) -> None:
+    run = bench(train=HUGE)
+    with pytest.raises(RunError, match=r"step 1: the test loss is (nan|inf): .* div"):
+        run.fit()
+    assert all(p.isfinite().all() for p in run.state.model.parameters())
+    (row,) = run.epochs
+    assert not math.isfinite(row.test_loss)
+    assert not row.best
+
+
+def test_they_are_told_of_where_steps_may_be_left_out(bench, caplog) -> None:
+    run = bench(train=HUGE)
+    trainer = replace(run.trainer(), rules=Rules(max_skips=3))
+    run.trainer = lambda: trainer
+    outcome = run.fit()
+    assert outcome.patience.best_step == 0
+    assert "step 1: the test loss is" in caplog.text
+
+
+def test_an_average_is_the_best_where_the_weights_are_not_finite(
+    bench, monkeypatch
+) -> None:
+    sums = iter([LossSum(math.nan, 1), LossSum(2.0, 1)])
+    monkeypatch.setattr(Evaluator, "loss", lambda *_: next(sums))
+    best = bench(train={"max_steps": 4, "ema": 0.9}).fit().patience
+    assert (best.best_loss, best.best_weights) == (2.0, AVERAGE)
 
 
 def test_the_device_guard_skips_bad_steps_until_it_is_read(bench) -> None:
