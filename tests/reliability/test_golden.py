@@ -19,10 +19,11 @@ def test_the_losses_of_fifty_steps_are_those_on_file(
     workshop: Workshop, name: str, promise
 ) -> None:
     found, known = losses(workshop, name), read()[name]
-    assert len(found) == len(known) == STEPS
-    assert found == pytest.approx(known, rel=ROUNDED.get(name, EXACT)), (
-        "numerics have changed; if that is meant, run golden/make.py"
-    )
+    assert len(found["training"]) == len(known["training"]) >= STEPS
+    for kind, losses_then in known.items():
+        assert found[kind] == pytest.approx(
+            losses_then, rel=ROUNDED.get(name, EXACT)
+        ), f"numerics have changed ({kind}); if that is meant, run golden/make.py"
     promise("R20", 1)
 
 

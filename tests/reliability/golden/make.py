@@ -1,4 +1,4 @@
-"""The losses of 50 steps, step by step, which a change of numerics would change.
+"""The losses of 50 steps, and of evaluations, which a change of numerics would change.
 
 ``python tests/reliability/golden/make.py`` writes losses.json anew: do so when a change
 is meant, and look at what the file shows of it. Needs nothing but this repository: data
@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import tomli
 
 ROOT = Path(__file__).parents[3]
 FILE = Path(__file__).with_name("losses.json")
@@ -52,21 +54,39 @@ GOLDEN: dict[str, str] = {
     + GLU,
     "bfloat16": COMMON.format(rate=0.001, optimizer="adamw")
     + '\n    [data]\n    precision = "bfloat16"\n',
+    "accumulated, averaged, smoothed": COMMON.format(
+        rate=0.003, optimizer="adamw"
+    ).replace(
+        "step_freq = 1", "step_freq = 3\n    ema = 0.9\n    label_smoothing = 0.1"
+    ),
 }
 """Changes to the settings of ``workshop.BASE``."""
 
 
-def losses(workshop: Any, name: str) -> list[float]:
-    """The training losses of all steps of one configuration, nats per token."""
+def losses(workshop: Any, name: str) -> dict[str, list[float]]:
+    """Of one configuration, nats per token: of the rows of steps.csv, of all
+    evaluations of the test split, and of the validation at the end."""
     from tests.reliability.workshop import train
 
     config = "golden-" + "".join(c for c in name if c.isalnum())
     workshop.add(config, GOLDEN[name])
-    run = workshop.new("golden")
-    workshop.done(*train(config, run))
-    table = workshop.run(run) / "steps.csv"
+    run = workshop.run(workshop.new("golden"))
+    workshop.done(*train(config, run.name))
+    evaluations = column(run / "epochs.csv", "test_loss")
+    if "ema" in GOLDEN[name]:
+        evaluations += column(run / "epochs.csv", "ema_test_loss")
+    summary = tomli.loads((run / "summary.toml").read_text("utf-8"))
+    return {
+        "training": column(run / "steps.csv", "loss"),
+        "test": evaluations,
+        "validation": [summary["validation"]["loss"]],
+    }
+
+
+def column(table: Path, name: str) -> list[float]:
+    """A column of a table."""
     with table.open(newline="", encoding="utf-8") as stream:
-        return [float(row["loss"]) for row in csv.DictReader(stream)]
+        return [float(row[name]) for row in csv.DictReader(stream)]
 
 
 def main() -> None:
@@ -90,9 +110,11 @@ def main() -> None:
     write_json(FILE, {"made_by": made_by, "losses": found})
 
 
-def read() -> dict[str, list[float]]:
+def read() -> dict[str, dict[str, list[float]]]:
     """What the file holds."""
-    content: dict[str, dict[str, list[float]]] = json.loads(FILE.read_text("utf-8"))
+    content: dict[str, dict[str, dict[str, list[float]]]] = json.loads(
+        FILE.read_text("utf-8")
+    )
     return content["losses"]
 
 
