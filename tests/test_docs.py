@@ -11,6 +11,7 @@ from slangmod.settings.aliases import ALIASES as ALIASES_OF
 from slangmod.settings.catalog import arrays, catalog, free_tables, tables
 from slangmod.settings.derived import DERIVED
 from slangmod.settings.schedules import SCHEDULES
+from tests.reliability import bits
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -103,3 +104,18 @@ def test_every_page_is_reached():
     assert {(ROOT / name).resolve() for name in pages} - linked == {
         (ROOT / "docs" / "index.rst").resolve()
     }
+
+
+def test_what_is_left_out_of_exactness_is_what_its_tests_leave_out():
+    page = (ROOT / "docs" / "exactness.rst").read_text("utf-8")
+    table = page.partition("Left out is")[2].partition("``tests/reliability/bits.py``")[
+        0
+    ]
+    files = {"state.json", "manifest.json", "[cost]"}
+    names = {*bits.CLOCK_COLUMNS, *bits.NAME_KEYS, *bits.CLOCK_KEYS["cost"]}
+    assert bits.CLOCK_KEYS.keys() == {"cost"}
+    assert {*bits.STATE_KEYS} == {"counters", "times"}
+    assert {*bits.STATE_KEYS["counters"]} <= names
+    assert {*re.findall(r"``(.+?)``", table)} == files | names | {"times"}
+    listed = re.findall(r"\* - (.+)\n", table)[-1].split(", ")
+    assert listed == list(bits.FILES)

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-
 from slangmod.commands.agreement import Agreement
+from slangmod.commands.best import refuse_unsound_best
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.choices import Choices
 from slangmod.commands.out_of_memory import explained
 from slangmod.commands.postponing import BrokenOffError
+from slangmod.commands.provisions import Provisions, provisions_of
 from slangmod.commands.rewinding import fit_or_spike, go_back
 from slangmod.commands.scribe import Scribe, written_by
 from slangmod.commands.session import Session, build_trainer, next_session
@@ -21,9 +21,8 @@ from slangmod.commands.staging import stage_line
 from slangmod.commands.stepping import next_step
 from slangmod.commands.voices import Voices
 from slangmod.commands.watchdog import Watchdog
-from slangmod.data.dataset import dataset_of
 from slangmod.data.shards import Encodings
-from slangmod.errors import RunError, StoppedError
+from slangmod.errors import StoppedError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
 from slangmod.training.checkpoint import (
@@ -52,7 +51,7 @@ class Conductor:
 
     run: RunDir
     session: Session
-    encodings: Encodings
+    provisions: Provisions
     choices: Choices
     objective: Objective
     scribe: Scribe | Bystander
@@ -148,20 +147,16 @@ class Conductor:
         """Take back the best weights, and see how good they are."""
         settings, session = self.session.settings, self.session
         session.team.meet()  # now all that was saved is there
-        best = checkpoint_path(self.run.checkpoints, outcome.patience.best_step)
-        if not best.is_dir():  # removed by somebody, with the run's folder perhaps
-            raise RunError(
-                f"{best}: the best checkpoint is gone; `slangmod resume --name "
-                f"{self.run.name} --train.max_epochs N` goes on until one is better"
-            )
-        load_weights(best, session.state.model, FILE_OF[outcome.patience.best_weights])
+        step, weights = outcome.patience.best_step, outcome.patience.best_weights
+        with self.watchdog.slow("reading the best checkpoint"):
+            refuse_unsound_best(self.run, step, outcome.reason, session.team)
+            best = checkpoint_path(self.run.checkpoints, step)
+            load_weights(best, session.state.model, FILE_OF[weights])
         evaluator = Evaluator(
             session.device, settings.data.precision, self.interrupted, session.team
         )
-        validation = dataset_of(self.encodings, settings, "validation", training=False)
-        validation = validation.part_of(session.team.rank, session.team.size)
-        table = torch.from_numpy(self.encodings.token_bytes())
-        score = evaluator.score(session.state.model, validation, table)
+        rows, table = self.provisions.validation, self.provisions.token_bytes
+        score = evaluator.score(session.state.model, rows, table)
         if score is None:
             raise self.stopped()
         return score
@@ -208,8 +203,12 @@ def conductor_of(
     log: RunLog | None,
 ) -> Iterator[Conductor]:
     """Who trains the run, and writes it down if this process has its ``log``."""
-    with written_by(run, session, encodings, choices, signals, log) as scribe:
+    provisions = provisions_of(encodings, session.settings, session.team)
+    tokenizer = provisions.tokenizer
+    with written_by(
+        run, session, encodings, tokenizer, choices, signals, log
+    ) as scribe:
         yield Conductor(
-            *(run, session, encodings, choices, objective),
+            *(run, session, provisions, choices, objective),
             *(scribe, signals, watchdog, voices),
         )

@@ -47,6 +47,9 @@ def evaluate_run(
     """
     encodings = check_fresh(settings)
     refuse_other_data(team, encodings)
+    rows = dataset_of(encodings, settings, split, training=False)
+    table = torch.from_numpy(encodings.token_bytes())
+    encodings.refuse_replaced()
     device = choose_device(settings.data.device, team.seat)
     threads = settings.threads or torch.get_num_threads()
     with reproducible(settings.deterministic or device.type == "cpu", threads):
@@ -58,11 +61,8 @@ def evaluate_run(
                 f"{encodings.folder}: its ids are by another tokenizer than {tokenizer}"
                 "; they mean other text than what the run has learnt from"
             )
-        rows = dataset_of(encodings, settings, split, training=False)
         score = Evaluator(device, settings.data.precision, team=team).score(
-            model,
-            rows.part_of(team.rank, team.size),
-            torch.from_numpy(encodings.token_bytes()),
+            model, rows.part_of(team.rank, team.size), table
         )
     assert score is not None  # nothing interrupts this evaluator
     return score

@@ -38,6 +38,7 @@ from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
 from slangmod.files import sweep_asides, sync_folder, write_text
+from slangmod.model.folder import faults_of_model
 from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
@@ -200,7 +201,15 @@ def is_summed_up(folder: RunDir, state: TrainState) -> bool:
     except DataError:
         return False  # it is written anew
     ended = outcome.get("reason") not in (None, *UNFINISHED)
-    return ended and outcome.get("steps") == state.counters.step
+    if not ended or outcome.get("steps") != state.counters.step:
+        return False
+    try:
+        problems = list(faults_of_model(folder.model))
+    except OSError as error:
+        problems = [f"{error.filename or folder.model}: {error.strerror}"]
+    for problem in problems:
+        LOG.warning("%s; %s is written anew", problem, folder.model.name)
+    return not problems
 
 
 def tell_outcome(folder: RunDir) -> None:

@@ -37,7 +37,6 @@ from slangmod.runs.logfile import RunLog
 from slangmod.runs.series import read_series
 from slangmod.runs.summary import write_summary
 from slangmod.settings.levels import level_of
-from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import FILE_OF, checkpoint_path
 from slangmod.training.disk import trouble
@@ -60,6 +59,8 @@ class Scribe:
     session: Session
     """as the run begins; its state goes on"""
     encodings: Encodings
+    tokenizer: bytes
+    """the content of its file as the run began"""
     choices: Choices
     recording: Recording
     ground: Ground
@@ -123,13 +124,12 @@ class Scribe:
         self.ground.refuse_if_taken()
         model = self.session.state.model
         assert isinstance(model, Transformer)  # new_state has built it
-        tokenizer = tokenizer_path(self.session.settings)
         best = checkpoint_path(self.run.checkpoints, patience.best_step)
         name = FILE_OF[patience.best_weights]
 
         def write() -> None:
             content = None if model.shards is None else file_of(best, name)
-            save_model(self.run.model, model, tokenizer, content)
+            save_model(self.run.model, model, self.tokenizer, content)
 
         self.insist(write)
 
@@ -228,6 +228,7 @@ def written_by(
     run: RunDir,
     session: Session,
     encodings: Encodings,
+    tokenizer: bytes,
     choices: Choices,
     signals: Signals,
     log: RunLog | None,
@@ -242,6 +243,8 @@ def written_by(
         ExitStack() as held,
         open_recording(run, session.settings, log, done) as recording,
     ):
-        ground = Ground(run, recording, held)
-        asked = signals.requested
-        yield Scribe(run, session, encodings, choices, recording, ground, asked)
+        yield Scribe(
+            *(run, session, encodings, tokenizer, choices, recording),
+            Ground(run, recording, held),
+            signals.requested,
+        )

@@ -10,13 +10,12 @@ from slangmod.commands.verifying import (
     Verdict,
     verdict_on_corpus,
     verdict_on_encodings,
-    verdict_on_run,
     verdict_on_tokenizer,
 )
+from slangmod.commands.verifying_run import settings_in, verdict_on_run
 from slangmod.errors import UserError
 from slangmod.runs.directory import runs_of
 from slangmod.settings.literals import printable
-from slangmod.settings.load import load_settings
 from slangmod.settings.sections import Settings
 
 
@@ -40,10 +39,11 @@ def verdicts_of(call: Call) -> Iterator[Verdict]:
     if not runs and not runs_of(call.settings.workdir):
         yield from verdicts_on_inputs(call.settings)
         return
-    for one in runs or (newest_run(call.settings.workdir),):
-        yield verdict_on_run(one)
+    workdir = call.settings.workdir
+    for one in runs or (newest_run(workdir),):
+        yield verdict_on_run(one, workdir)
         try:
-            settings = load_settings(one.config)
+            settings = settings_in(workdir, one)
         except UserError:
             continue  # the verdict on the run says why
         yield from verdicts_on_inputs(settings)

@@ -45,7 +45,8 @@ def _nonsense(folder: Path, shard: "Shard", manifest: "Manifest") -> Iterator[Fa
 
     if not shard.tokens:
         return
-    ids = np.memmap(folder / shard.name, np.dtype(manifest.dtype).newbyteorder("<"))
+    dtype = np.dtype(manifest.dtype).newbyteorder("<")
+    ids = np.memmap(folder / shard.name, dtype, "r")
     if (most := int(ids.max())) >= manifest.vocab:
         yield shard.name, f"has the id {most}, of {manifest.vocab} tokens"
     if (reason := _misplaced(folder / shard.ends, ids, manifest.end)) is not None:

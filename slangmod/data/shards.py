@@ -5,6 +5,7 @@ index just past its end symbol in the shard (uint64). ``token_bytes.bin`` holds 
 bytes of text each id stands for (uint16), so that nothing here needs the tokenizer.
 """
 
+import hashlib
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slangmod.data.checking import TOKEN_BYTES, faults_of
 from slangmod.errors import DataError
-from slangmod.files import read_mark, sha256_of
-from slangmod.reading import read_json
+from slangmod.files import MARKER, read_mark, sha256_of
+from slangmod.reading import LARGEST_JSON, parsed, read_limited
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
@@ -72,6 +73,7 @@ class Encodings:
 
     folder: Path
     manifest: Manifest
+    manifest_sha256: str
 
     def shard_paths(self, split: str) -> list[Path]:
         """The shards of a split in their order."""
@@ -97,8 +99,17 @@ class Encodings:
         return np.fromfile(self.folder / TOKEN_BYTES, "<u2").astype(np.int64)
 
     def fingerprint(self) -> str:
-        """sha256 of the manifest, and so of all there is."""
-        return sha256_of(self.folder / MANIFEST)
+        """sha256 of the manifest that was opened, and so of all there was."""
+        return self.manifest_sha256
+
+    def refuse_replaced(self) -> None:
+        """Raise DataError if others have taken the place of those that were opened."""
+        path = self.folder / MANIFEST
+        if not path.is_file() or sha256_of(path) != self.fingerprint():
+            raise DataError(
+                f"{self.folder}: was made anew, or removed, while it was being opened; "
+                "repeat the command once nobody changes it"
+            )
 
     def verify(self) -> None:
         """Raise DataError if any file is not as it was written, or makes no sense."""
@@ -156,7 +167,8 @@ def open_encodings(folder: Path) -> Encodings:
     if not folder.is_dir():
         raise DataError(f"{folder}: there are no encodings; run `slangmod encode`")
     try:
-        manifest = _manifest_of(read_json(path))
+        content = read_limited(path, LARGEST_JSON)
+        manifest = _manifest_of(parsed(content))
     except OSError as error:
         raise broken(path, error.strerror or str(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -171,7 +183,7 @@ def open_encodings(folder: Path) -> Encodings:
             sizes[shard.ends] = 8 * shard.documents
     for name, size in sizes.items():
         _check_size(folder / name, size)
-    return Encodings(folder, manifest)
+    return Encodings(folder, manifest, hashlib.sha256(content).hexdigest())
 
 
 def check_fresh(settings: Settings) -> Encodings:
@@ -183,15 +195,33 @@ def check_fresh(settings: Settings) -> Encodings:
     """
     folder = encodings_folder(settings)
     encodings = open_encodings(folder)
-    if corpus_folder(settings).is_dir():
-        mark = read_mark(folder) or {}
-        if mark.get("inputs") != made_from(settings):
-            raise DataError(
-                f"{folder}: was made from another corpus than "
-                f"{corpus_folder(settings)}; run `slangmod tokenize encode`"
-            )
+    refuse_stale(settings, folder)
     encodings.verify()
     return encodings
+
+
+def refuse_stale(
+    settings: Settings,
+    folder: Path,
+    hashed: Callable[[Sequence[Path]], list[str]] = hashes_of,
+) -> None:
+    """Raise DataError unless ``folder`` was made from the corpus there is, if any.
+
+    ``hashed`` gives the sha256 of files.
+    """
+    if not corpus_folder(settings).is_dir():
+        return
+    mark = read_mark(folder)
+    if mark is None:
+        raise DataError(
+            f"{folder / MARKER}: is missing or broken; move {folder} away, and run "
+            "`slangmod encode`"
+        )
+    if mark.get("inputs") != made_from(settings, hashed):
+        raise DataError(
+            f"{folder}: was made from another corpus than "
+            f"{corpus_folder(settings)}; run `slangmod tokenize encode`"
+        )
 
 
 def manifest_content(manifest: Manifest) -> dict[str, Any]:

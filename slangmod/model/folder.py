@@ -1,7 +1,7 @@
 """A model on disk: model.safetensors, config.json, tokenizer.json, and no pickle."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from safetensors.torch import save
 from slangmod import files
 from slangmod.errors import DataError, SettingsError
 from slangmod.model.build import DOCUMENT_END, assemble, skeleton
+from slangmod.model.sums import WRITTEN, faults_of_files, write_summed
 from slangmod.model.transformer import Transformer
 from slangmod.reading import read_json
 from slangmod.settings.per_layer import layers_of
@@ -21,6 +22,7 @@ from slangmod.settings.sections import Data, Model, Plugins, Settings
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+FILES = WEIGHTS, CONFIG, TOKENIZER
 FORMAT = 1
 """Of config.json; raised when its meaning changes."""
 
@@ -31,10 +33,10 @@ NAMES = {"float32": "F32"}
 def save_model(
     folder: Path,
     model: Transformer,
-    tokenizer: Path,
+    tokenizer: bytes,
     content: Iterable[bytes | memoryview] | None = None,
 ) -> None:
-    """Write weights, description and a copy of the tokenizer file, all or nothing.
+    """Write weights, description and the content of a tokenizer file, all or nothing.
 
     ``content``: what the file of weights will hold, piece by piece, where ``model`` is
     spread over several processes. What slangmod had written to ``folder`` before is
@@ -46,11 +48,10 @@ def save_model(
         content = [save(weights, {"format": "pt"})]
     description = {"format": FORMAT, **model.config}
     with files.folder_aside(folder) as aside:
-        with files.written_aside(aside / WEIGHTS) as stream:
-            stream.writelines(content)
-        files.write_json(aside / CONFIG, description)
-        files.write_bytes(aside / TOKENIZER, tokenizer.read_bytes())
-        files.mark(aside, description)
+        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+        pieces = {WEIGHTS: content, CONFIG: [text.encode()], TOKENIZER: [tokenizer]}
+        sums = {name: write_summed(aside / name, pieces[name]) for name in FILES}
+        files.mark(aside, {**description, WRITTEN: sums})
 
 
 def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
@@ -58,13 +59,18 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
 
     Activations and gates that are classes come from torch, slangmod and the packages
     in ``allow``: what a folder names is never imported on its word alone. Raises
-    DataError, naming file and fault, before any memory is set aside for weights that
-    do not fit.
+    DataError, naming file and fault, where a file is not what was written, and before
+    any memory is set aside for weights that do not fit.
     """
     packages = tuple(allow)
     section, vocab, end = read_config(folder / CONFIG, packages)
     path = folder / WEIGHTS
     try:
+        for name, fault in faults_of_files(folder, FILES):
+            raise DataError(
+                f"{folder / name}: {fault}; bring it back from a backup, or remove "
+                f"{folder}, and `slangmod resume` of its run writes it anew"
+            )
         path.open("rb").close()  # of any file it may not read, the library says "none"
         with safe_open(path, framework="pt") as stored:
             check_weights(path, stored, skeleton(section, vocab, packages, end))
@@ -77,6 +83,20 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: {reason}; train the model again") from error
     return model.eval()
+
+
+def faults_of_model(folder: Path) -> Iterator[str]:
+    """Each file of a model that is missing, or is not what was written, and how.
+
+    A model from before there were hashes only has to be there. Raises OSError where a
+    disk refuses to read.
+    """
+    known = dict(faults_of_files(folder, FILES))
+    for name in FILES:
+        if not (folder / name).is_file():
+            known[name] = "is missing"
+    for name, fault in known.items():
+        yield f"{folder / name}: {fault}"
 
 
 class Description(NamedTuple):

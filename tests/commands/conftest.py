@@ -30,5 +30,5 @@ def talker(tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> RunDir
     model.output.weight.data[:97] = 0
     model.output.weight.data[123:] = 0
     model.output.weight.data[97:123] *= 20
-    save_model(run.model, model, tokenizer)
+    save_model(run.model, model, tokenizer.read_bytes())
     return run

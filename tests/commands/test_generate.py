@@ -95,7 +95,7 @@ def test_a_tokenizer_of_another_model_is_refused(
     talker: RunDir, capsys: Any, tiny: Any
 ) -> None:
     tokenizer = talker.model / "tokenizer.json"
-    save_model(talker.model, build_model(tiny(), 300), tokenizer)
+    save_model(talker.model, build_model(tiny(), 300), tokenizer.read_bytes())
     assert main(["generate", "Once"]) == 2
     assert "do not belong together" in capsys.readouterr().err
 
@@ -110,7 +110,7 @@ def test_controls_are_neither_echoed_nor_generated(talker: RunDir, capsys: Any) 
     assert model.output is not None
     model.output.weight.data[97:123] = 0
     model.output.weight.data[:32] = torch.randn(32, 16) * 5
-    save_model(talker.model, model, talker.model / "tokenizer.json")
+    save_model(talker.model, model, (talker.model / "tokenizer.json").read_bytes())
     text = generated(capsys, "a\x1b[31mb", "--chat.generator", "top_k")
     assert text.startswith("ab")
     assert not set(text) & {chr(i) for i in range(32)} - {"\n", "\t"}

@@ -1,4 +1,6 @@
+import builtins
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,3 +250,33 @@ def test_damaged_encodings_are_not_fresh(settings) -> None:
     flip(folder / "train-00000.bin")
     with pytest.raises(DataError, match="content has changed"):
         check_fresh(settings())
+
+
+def test_shards_are_opened_to_be_read_alone(tmp_path, monkeypatch) -> None:
+    """A disk may be mounted for reading only, which root is not refused by rights."""
+    write(tmp_path)
+    as_ever, modes = builtins.open, []
+
+    def watched(file, mode="r", *more, **known):
+        modes.append((Path(file).suffix, mode))
+        return as_ever(file, mode, *more, **known)
+
+    monkeypatch.setattr(builtins, "open", watched)
+    open_encodings(tmp_path).verify()
+    assert (".bin", "rb") in modes
+    assert {mode for _, mode in modes} == {"rb"}
+
+
+def test_encodings_that_others_have_replaced_are_told(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "a")
+    encodings = open_encodings(tmp_path / "a")
+    known = encodings.fingerprint()
+    encodings.refuse_replaced()
+    monkeypatch.setitem(globals(), "DOCUMENTS", [*DOCUMENTS, [2]])
+    write(tmp_path / "a")
+    assert encodings.fingerprint() == known
+    with pytest.raises(DataError, match="was made anew, or removed"):
+        encodings.refuse_replaced()
+    (tmp_path / "a" / MANIFEST).unlink()
+    with pytest.raises(DataError, match="was made anew, or removed"):
+        encodings.refuse_replaced()

@@ -23,7 +23,7 @@ def encodings(tmp_path) -> Encodings:
         splits[name] = Split(ids.count(3), len(ids), 0, (shard,))
     np.asarray([1, 2, 3, 0], "<u2").tofile(tmp_path / "token_bytes.bin")
     (tmp_path / "manifest.json").write_text(json.dumps({}))
-    return Encodings(tmp_path, Manifest("uint16", 4, 3, "", "", splits))
+    return Encodings(tmp_path, Manifest("uint16", 4, 3, "", "", splits), "")
 
 
 def test_counts_are_those_of_the_shards(encodings, monkeypatch) -> None:

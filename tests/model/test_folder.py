@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def tokenizer(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny: Any, tokenizer: Path) -> Path:
-    save_model(tmp_path / "model", build_model(tiny(), VOCAB), tokenizer)
+    save_model(tmp_path / "model", build_model(tiny(), VOCAB), tokenizer.read_bytes())
     return tmp_path / "model"
 
 
@@ -39,7 +40,7 @@ def test_what_is_loaded_is_what_was_saved(
         "feedforward": {"flavor": "glu", "factor": 2.5},
     }
     model = build_model(tiny(model=shape), VOCAB)
-    save_model(tmp_path / "model", model, tokenizer)
+    save_model(tmp_path / "model", model, tokenizer.read_bytes())
     loaded = load_model(tmp_path / "model")
     ids = torch.randint(VOCAB, (2, 9))
     assert not loaded.training
@@ -61,7 +62,7 @@ def test_a_model_that_keeps_documents_apart_says_so(
 ) -> None:
     settings = tiny(data={"packing": "mask"}, model={"attention_window": 4})
     model = build_model(settings, VOCAB, end=7)
-    save_model(tmp_path / "model", model, tokenizer)
+    save_model(tmp_path / "model", model, tokenizer.read_bytes())
     description = json.loads((tmp_path / "model" / "config.json").read_text())
     assert description["document_end"] == 7
     assert description["model"]["attention_window"] == 4
@@ -86,7 +87,7 @@ def test_loading_leaves_chance_alone(folder: Path) -> None:
 def test_equal_weights_are_equal_bytes(
     folder: Path, tmp_path: Path, tokenizer: Path
 ) -> None:
-    save_model(tmp_path / "again", load_model(folder), tokenizer)
+    save_model(tmp_path / "again", load_model(folder), tokenizer.read_bytes())
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -100,18 +101,19 @@ def test_saving_again_replaces_and_a_foreign_folder_stays(
     folder: Path, tmp_path: Path, tiny: Any, tokenizer: Path
 ) -> None:
     other = build_model(tiny(model={"dim": 8}), VOCAB)
-    save_model(folder, other, tokenizer)
+    save_model(folder, other, tokenizer.read_bytes())
     assert load_model(folder).config["model"]["dim"] == 8
     foreign = tmp_path / "mine"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("precious")
     with pytest.raises(DataError, match="not made by slangmod"):
-        save_model(foreign, other, tokenizer)
+        save_model(foreign, other, tokenizer.read_bytes())
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
 
 
 def spoil(folder: Path, change: Any) -> None:
-    """Change the stored weights."""
+    """Change the stored weights, as if there were no sums of them."""
+    (folder / ".slangmod.json").unlink()
     weights = load_file(folder / "model.safetensors")
     change(weights)
     save_file(weights, folder / "model.safetensors")
@@ -163,6 +165,7 @@ def test_a_wrong_description_is_refused(folder: Path, change: Any, fault: str) -
     description = json.loads((folder / "config.json").read_text())
     change(description)
     (folder / "config.json").write_text(json.dumps(description))
+    (folder / ".slangmod.json").unlink()
     with pytest.raises(DataError, match=fault) as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
@@ -188,6 +191,7 @@ def test_huge_claims_take_no_memory(folder: Path) -> None:
     description = json.loads((folder / "config.json").read_text())
     description["model"].update(dim=1 << 20, n_heads=1)
     (folder / "config.json").write_text(json.dumps(description))
+    (folder / ".slangmod.json").unlink()
     with pytest.raises(DataError, match="asks for F32"):
         load_model(folder)
 
@@ -201,3 +205,65 @@ def test_weights_alone_missing_are_named(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(DataError, match=r"model\.safetensors"):
         load_model(folder)
+
+
+FILES = ("model.safetensors", "config.json", "tokenizer.json")
+
+
+def flip(path: Path) -> None:
+    """One bit of the last byte, or of one near, so that JSON is JSON still."""
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_not_what_was_written_is_refused(
+    folder: Path, name: str
+) -> None:
+    if name == "tokenizer.json":
+        (folder / name).write_text("[]")
+    else:
+        flip(folder / name)
+    with pytest.raises(DataError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder / name) in str(caught.value)
+
+
+def test_the_mark_has_size_and_hash_of_each_file(folder: Path) -> None:
+    mark = json.loads((folder / ".slangmod.json").read_text())
+    assert mark.pop("written") == {
+        name: {
+            "size": (folder / name).stat().st_size,
+            "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+        }
+        for name in FILES
+    }
+    assert mark == json.loads((folder / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "written", [None, [], {}, {"model.safetensors": 3}, {"model.safetensors": {}}]
+)
+def test_a_mark_with_odd_sums_is_one_line(folder: Path, written: Any) -> None:
+    mark = json.loads((folder / ".slangmod.json").read_text())
+    (folder / ".slangmod.json").write_text(json.dumps({**mark, "written": written}))
+    with pytest.raises(DataError, match="differs from what was written"):
+        load_model(folder)
+    (folder / ".slangmod.json").write_text("{")
+    with pytest.raises(
+        DataError, match=r"slangmod\.json: differs from what was written"
+    ):
+        load_model(folder)
+
+
+def test_a_model_from_before_there_were_sums_is_loaded(folder: Path) -> None:
+    mark = json.loads((folder / ".slangmod.json").read_text())
+    mark.pop("written")
+    (folder / ".slangmod.json").write_text(json.dumps(mark))
+    flip(folder / "model.safetensors")  # of which nobody can know
+    assert load_model(folder).config["vocab"] == VOCAB
+    (folder / ".slangmod.json").unlink()
+    (folder / "tokenizer.json").unlink()
+    assert load_model(folder).config["vocab"] == VOCAB

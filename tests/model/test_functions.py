@@ -162,9 +162,8 @@ def saved(tiny: Any, tmp_path: Any, mine: str) -> Any:
     """A model with an activation of somebody, and the folder it is in."""
     part = {"activation": f"{mine}:Soft"}
     settings = tiny(model={"feedforward": part}, plugins={"allow": (mine,)})
-    (tmp_path / "tokenizer.json").write_text("{}")
     model = build_model(settings, 11)
-    save_model(tmp_path / "model", model, tmp_path / "tokenizer.json")
+    save_model(tmp_path / "model", model, b"{}")
     return model, tmp_path / "model"
 
 
@@ -192,6 +191,7 @@ def test_a_class_that_is_gone_is_told_with_the_file(saved, mine) -> None:
     _, folder = saved
     path = folder / "config.json"
     path.write_text(path.read_text().replace(":Soft", ":Gone"))
+    (folder / ".slangmod.json").unlink()
     with pytest.raises(DataError, match="there is no Gone") as caught:
         load_model(folder, [mine])
     assert str(caught.value).startswith(f"{path}: ")

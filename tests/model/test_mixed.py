@@ -142,8 +142,7 @@ def test_equal_tables_are_no_tables_to_the_bit(tiny: Any) -> None:
 def test_a_mixed_model_is_loaded_as_it_was_saved(
     settings: Any, model: Any, tmp_path: Any
 ) -> None:
-    (tmp_path / "tokenizer.json").write_text("{}")
-    save_model(tmp_path / "model", model, tmp_path / "tokenizer.json")
+    save_model(tmp_path / "model", model, b"{}")
     loaded = load_model(tmp_path / "model")
     ids = torch.randint(VOCAB, (2, 9))
     assert torch.equal(loaded(ids), model(ids))
@@ -151,8 +150,7 @@ def test_a_mixed_model_is_loaded_as_it_was_saved(
 
 
 def test_layers_that_do_not_add_up_are_refused(model: Any, tmp_path: Any) -> None:
-    (tmp_path / "tokenizer.json").write_text("{}")
-    save_model(tmp_path / "model", model, tmp_path / "tokenizer.json")
+    save_model(tmp_path / "model", model, b"{}")
     path = tmp_path / "model" / "config.json"
     content = json.loads(path.read_text())
     content["model"]["n_layers"] = 4

@@ -466,7 +466,7 @@ def talker_folder(tmp_path, tiny) -> Path:
 
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_text(learnt("byte").to_json())
-    save_model(tmp_path / "model", build_model(tiny(), 257), tokenizer)
+    save_model(tmp_path / "model", build_model(tiny(), 257), tokenizer.read_bytes())
     return tmp_path / "model"
 
 
