@@ -18,6 +18,7 @@ from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
 from slangmod.files import make_folder, write_bytes
 from slangmod.parallel.shards import shards_of
+from slangmod.reading import is_there
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
@@ -95,7 +96,11 @@ class Ground:
         Raises RunError where the folder vanished for the second time, or cannot be
         made: somebody wants it gone, or the disk was unmounted.
         """
-        if not self._folder.root.is_dir():
+        try:
+            there = is_there(self._folder.root)
+        except OSError as error:  # which does not say that it is gone
+            return error
+        if not there:
             self._make_again()
         return self._recording.sync()
 

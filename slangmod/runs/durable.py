@@ -1,6 +1,7 @@
 """Lines that outlive a full disk."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from slangmod.complaints import Complaints
@@ -30,10 +31,25 @@ class Lines:
         self._heed(error)
         return error
 
-    def renew(self, head: str = "") -> None:
-        """Begin the file again, with ``head``, where it was removed meanwhile."""
-        if self._file.gone:
-            self._file.begin_again(head.encode("utf-8"))
+    def renew(self, head: str = "") -> OSError | None:
+        """Begin the file again, with ``head``, where it was removed meanwhile.
+
+        -> what keeps the disk from saying so, if anything.
+        """
+        try:
+            if self._file.gone:
+                self._file.begin_again(head.encode("utf-8"))
+        except OSError as error:
+            self._heed(error)
+            return error
+        return None
+
+    def cut(self, is_kept: Callable[[bytes], bool], longest: int) -> None:
+        """Drop all behind the last line that ``is_kept``, also of those that wait.
+
+        ``longest``: bytes of a line. Raises OSError where the disk refuses.
+        """
+        self._file.cut(is_kept, longest)
 
     def close(self) -> None:
         """Let go of the file."""
