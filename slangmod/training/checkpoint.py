@@ -18,7 +18,13 @@ from typing import Any, Final
 import torch
 
 from slangmod.errors import RunError
-from slangmod.files import folder_aside, new_file, remove_folder, sync_folder
+from slangmod.files import (
+    folder_aside,
+    new_file,
+    remove_folder,
+    sweep_asides,
+    sync_folder,
+)
 from slangmod.optim.state import restore
 from slangmod.reading import read_json
 from slangmod.training.copies import Weights, renew, weights_of
@@ -253,6 +259,7 @@ def abandon_after(folder: Path, step: int) -> None:
 
     Wherever that is cut short, what is left is one course of training up to some step.
     """
+    sweep_asides(folder)  # of which one could take its name again when that is free
     for path in list_checkpoints(folder):
         if step_of(path) > step:
             remove_folder(path)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +23,8 @@ def test_rows_that_wait_for_room_are_taken_back_too(lab, promise, spiked) -> Non
     write, take_step, taken = os.write, Trainer.take_step, 0
 
     def refusing(descriptor: int, content: bytes) -> int:
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if 19 < taken < 30 and name.endswith(".csv"):
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if 19 < taken < 30 and file.suffix == ".csv":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, content)
 
