@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,8 @@ from slangmod.commands.recording import (
 )
 from slangmod.commands.rewinding import incidents
 from slangmod.commands.sampling import samplers
-from slangmod.commands.saving import Insistence, build_saver
+from slangmod.commands.saving import GOING_BACK, Insistence, build_saver
 from slangmod.commands.session import Session
-from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_tables
 from slangmod.commands.stepping import chosen
 from slangmod.data.shards import Encodings
@@ -63,7 +62,7 @@ class Scribe:
     choices: Choices
     recording: Recording
     gives_up: Callable[[], bool]
-    """asked while the end cannot be written"""
+    """asked while the disk is waited for"""
 
     @cached_property
     def saver(self) -> Saver:
@@ -106,13 +105,21 @@ class Scribe:
 
     def save_end(self) -> None:
         """Have the last state on disk; RunError where it refuses for too long."""
+        self.together(self.insist, lambda: self.saver.insist(self.session.state))
+
+    def while_going_back(self, act: Callable[[], None]) -> None:
+        """Do what going back needs of the disk; RunError where it refuses too long."""
+        self.together(replace(self.insist, of=GOING_BACK), act)
+
+    def together(self, insist: Insistence, act: Callable[[], None]) -> None:
+        """Insist on ``act``, which all do who hold some rows of the model."""
         with announced(self.session) as announce:
 
-            def write() -> None:
+            def one() -> None:
                 announce()
-                self.saver.insist(self.session.state)
+                act()
 
-            self.insist(write)
+            insist(one)
 
     def keep_model(self, patience: Patience) -> None:
         """Write the weights as they are now, which are the best, to ``model/``.
@@ -226,7 +233,7 @@ def written_by(
     session: Session,
     encodings: Encodings,
     choices: Choices,
-    signals: Signals,
+    gives_up: Callable[[], bool],
     log: RunLog | None,
 ) -> Iterator[Scribe | Bystander]:
     """Who writes down the run: with a ``log``, a scribe that has all its files open."""
@@ -236,4 +243,4 @@ def written_by(
         return
     done = session.state.counters
     with open_recording(run, session.settings, log, done) as recording:
-        yield Scribe(run, session, encodings, choices, recording, signals.requested)
+        yield Scribe(run, session, encodings, choices, recording, gives_up)

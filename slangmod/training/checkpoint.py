@@ -266,13 +266,17 @@ def abandon_after(folder: Path, step: int) -> None:
             sync_folder(folder)
 
 
-def prune_checkpoints(folder: Path, keep: int, spared: Collection[int | None]) -> None:
+def prune_checkpoints(
+    folder: Path, keep: int, spared: Collection[int | None], written: int
+) -> None:
     """Remove all but the newest ``keep`` checkpoints and those of steps ``spared``.
 
-    What any of those that stay calls the best so far stays, too: whichever of them is
-    gone back to, its best can be taken back.
+    ``written`` is the step of the newest. Later ones, which could not be read when the
+    run went on from before them, neither count nor go. What any of those that stay
+    calls the best so far stays, too: whichever of them is gone back to, its best can be
+    taken back.
     """
-    there = list_checkpoints(folder)
+    there = [path for path in list_checkpoints(folder) if step_of(path) <= written]
     stay = {path for i, path in enumerate(there) if i < keep or step_of(path) in spared}
     stay |= {checkpoint_path(folder, best_step(path)) for path in stay}
     for path in there:

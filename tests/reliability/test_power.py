@@ -57,7 +57,7 @@ class Crashes:
     def after(self, name: str, path: Path, detail: object = None) -> None:
         self.journal.note(name, path, detail)
         self.calls += 1
-        if self.calls % self.every == 0:
+        if self.calls % self.every == 0 or name == "rename":
             self.look()
 
     def look(self) -> set[int | str | None]:
