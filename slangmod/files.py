@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from slangmod.errors import DataError
+from slangmod.errors import DataError, name_place
 from slangmod.reading import read_json, refuse_link
 
 ASIDE = ".aside-"
@@ -74,7 +74,8 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         aside.replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
+        name_place(error, path)
         aside.unlink(missing_ok=True)
         raise
 
@@ -120,7 +121,8 @@ def folder_for_a_while(path: Path) -> Iterator[Path]:
     try:
         with _held(aside):
             yield aside
-    except BaseException:
+    except BaseException as error:
+        name_place(error, path)
         shutil.rmtree(aside, ignore_errors=True)
         if first:
             with suppress(OSError):  # others may have used it meanwhile
