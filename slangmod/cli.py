@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failure while running, 2 error of the user, 3 the run is i
 75 stopped by a signal with a checkpoint saved, 130 stopped by Ctrl-C.
 """
 
+import errno
 import gc
 import logging
 import os
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 LONGEST = 500
 """Characters of an unexpected error that are shown without ``--debug``."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors that say that there is no room left on a disk, or none for this user."""
 
 _ASIDE = re.compile(r"\.aside-[0-9a-f]{32}-")
 """What stands before the name of a file that is still being written."""
@@ -195,7 +199,8 @@ def lines_of(error: BaseException) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[:1].lower() + error.strerror[1:]
         place = _ASIDE.sub("", str(error.filename or ""))
-        return [f"{place}: {reason}" if place else reason]
+        way = "; make room, and run it again" if error.errno in FULL else ""
+        return [(f"{place}: {reason}" if place else reason) + way]
     hint = "run it again with --debug to see where it came from"
     return [f"unexpected {type(error).__name__}: {text}; {hint}"]
 

@@ -22,6 +22,17 @@ class Complaints:
         self._clock = clock
         self._after = float("-inf")
         self._held: dict[str, None] = {}  # a set that remembers the order
+        self._lost: list[str] = []
+
+    def lose(self, place: str, what: str) -> None:
+        """Remember that ``what`` of ``place`` never came to be written."""
+        self._lost.append(f"{place}: {what}")
+
+    def tell_lost(self) -> None:
+        """Warn of all that was lost, at once: nothing comes after it."""
+        if self._lost:
+            LOG.warning("lost: %s", "; ".join(self._lost))
+            self._lost.clear()
 
     def __call__(self, place: str, message: str) -> None:
         """Warn of ``message``, which is about ``place``, or remember the place."""

@@ -1,6 +1,7 @@
 """What can go wrong, by whose doing: each kind of error carries its exit code."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 NEEDS_LESS: Final = (
@@ -85,3 +86,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     wanted = any(sign in str(error) for sign in _TOO_MUCH)
     return isinstance(error, RuntimeError | ValueError) and wanted
+
+
+def name_place(error: BaseException, path: Path) -> None:
+    """Have ``error`` say that it is about ``path``, where the system names nothing."""
+    if isinstance(error, OSError) and error.errno is not None:
+        error.filename = error.filename or str(path)

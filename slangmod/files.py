@@ -17,11 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from slangmod.errors import DataError
+from slangmod.errors import DataError, name_place
 from slangmod.reading import read_json, refuse_link
 
 ASIDE = ".aside-"
 """Prefix of what is being written; anything that bears it is ours to sweep away."""
+
+REPLACED = ".replaced-"
+"""Prefix of what gives way to a new folder of its name, until that is at its place."""
 
 MARKER = ".slangmod.json"
 """Name of the file by which slangmod knows a folder as its own."""
@@ -71,7 +74,8 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         aside.replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
+        name_place(error, path)
         aside.unlink(missing_ok=True)
         raise
 
@@ -117,7 +121,8 @@ def folder_for_a_while(path: Path) -> Iterator[Path]:
     try:
         with _held(aside):
             yield aside
-    except BaseException:
+    except BaseException as error:
+        name_place(error, path)
         shutil.rmtree(aside, ignore_errors=True)
         if first:
             with suppress(OSError):  # others may have used it meanwhile
@@ -170,7 +175,8 @@ def replace_folder(new: Path, path: Path, *, own: bool = False) -> None:
     """Rename ``new`` to ``path``; what slangmod had made there is removed after.
 
     Raises DataError if ``path`` is there and is neither marked as slangmod's own, nor
-    known to be its ``own``.
+    known to be its ``own``: then its only writer is the caller, and ``sweep_asides``
+    gives the old one its name back if we die before the new one has it.
     """
     if not path.exists():
         new.rename(path)
@@ -178,11 +184,16 @@ def replace_folder(new: Path, path: Path, *, own: bool = False) -> None:
         return
     if not own:
         refuse_foreign(path)
-    old = path.with_name(f"{ASIDE}{uuid.uuid4().hex}-{path.name}")
+    prefix = REPLACED if own else f"{ASIDE}{uuid.uuid4().hex}-"
+    old = path.with_name(prefix + path.name)
     path.rename(old)
-    new.rename(path)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
     sync_folder(path.parent)
-    shutil.rmtree(old)
+    remove_folder(old)
 
 
 def refuse_foreign(path: Path) -> None:
@@ -226,8 +237,16 @@ def remove_folder(path: Path) -> None:
 def sweep_asides(folder: Path, ending: str = "") -> None:
     """Remove what interrupted writes left in ``folder``, of names with that ``ending``.
 
-    Only for names whose only writer the caller is.
+    What was about to be replaced and was not is at its place again. Only for names
+    whose only writer the caller is.
     """
+    for old in folder.glob(f"{REPLACED}*{ending}"):
+        path = old.with_name(old.name.removeprefix(REPLACED))
+        if path.exists():
+            remove_folder(old)
+        else:
+            old.rename(path)
+            sync_folder(folder)
     for leftover in folder.glob(f"{ASIDE}*{ending}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,9 +1,12 @@
 """Files that grow at their end, such as logs and tables, on a disk that may be full."""
 
+import io
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from slangmod.files import sync_folder
+from slangmod.files import cut, sync_folder
+from slangmod.reading import bounded_lines, is_there
 
 ROOM = 64 * 2**20
 """Bytes of one file that wait in memory at most."""
@@ -56,10 +59,44 @@ class Growing:
         self._let_go()
         return error
 
+    def cut(self, is_kept: Callable[[bytes], bool], longest: int) -> None:
+        """Drop all behind the last line that ``is_kept``, be it written or waiting.
+
+        Lines of more than ``longest`` bytes come in pieces. Raises OSError where the
+        disk refuses, and then nothing is dropped.
+        """
+        self.close()
+        size = position = 0
+        for line in self._lines(longest):
+            position += len(line)
+            if is_kept(line):
+                size = position
+        written = self.path.stat().st_size if is_there(self.path) else 0
+        if size < written:
+            cut(self.path, size)
+        del self._waiting[max(0, size - written) :]
+
+    def _lines(self, longest: int) -> Iterator[bytes]:
+        """All lines, of which the last that is written may end in what waits."""
+        torn = b""
+        if is_there(self.path):
+            with self.path.open("rb") as stream:
+                for line in bounded_lines(stream, longest):
+                    if torn:
+                        yield torn
+                    torn = line
+        if torn.endswith(b"\n"):
+            yield torn
+            torn = b""
+        yield from bounded_lines(io.BytesIO(torn + self._waiting), longest)
+
     @property
     def gone(self) -> bool:
-        """Whether the file was removed while it was open; bytes go nowhere then."""
-        return self._descriptor is not None and not self.path.exists()
+        """Whether the file was removed while it was open; bytes go nowhere then.
+
+        Raises OSError where the disk does not say.
+        """
+        return self._descriptor is not None and not is_there(self.path)
 
     def begin_again(self, head: bytes = b"") -> None:
         """Make another file, of ``head`` and what still waits, by the next call."""

@@ -17,6 +17,15 @@ LARGEST_JSON: Final = 1 << 24
 take 25 times as much memory."""
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``; OSError where the disk does not say."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def refuse_link(path: Path) -> None:
     """Raise DataError if ``path`` is a link: what is written stays where it is."""
     if path.is_symlink():

@@ -92,7 +92,7 @@ OUTCOMES = [
     (RunBusyError("in use"), 3, ["in use"]),
     (StoppedError("stopped", 75), 75, ["stopped"]),
     (OSError(errno.ENOSPC, "No space left on device", "a/b"), 1,
-     ["a/b: no space left on device"]),
+     ["a/b: no space left on device; make room, and run it again"]),
     (PermissionError(errno.EACCES, "Permission denied", "a"), 1,
      ["a: permission denied"]),
     (OSError("odd"), 1, ["unexpected OSError: odd; run it again with --debug to see "

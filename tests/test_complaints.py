@@ -1,9 +1,15 @@
 """Trouble that lasts is told once a minute, all of it."""
 
+import errno
 import logging
+import os
 from itertools import pairwise
+from pathlib import Path
 
 from slangmod.complaints import Complaints
+from slangmod.errors import RunError
+from slangmod.runs.durable import Lines
+from slangmod.runs.logfile import RunLog
 
 
 def test_however_many_complain_there_is_one_warning_a_minute(caplog) -> None:
@@ -18,6 +24,38 @@ def test_however_many_complain_there_is_one_warning_a_minute(caplog) -> None:
     assert told_at == list(range(0, 600, 60))
     assert all(later - earlier >= 60 for earlier, later in pairwise(told_at))
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_all_that_was_lost_is_told_in_one_warning_at_the_end(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    write, full = os.write, []
+
+    def refusing(descriptor: int, content: bytes) -> int:
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if full and file.is_relative_to(tmp_path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
+
+    monkeypatch.setattr("os.write", refusing)
+    log = RunLog()
+    log.open(tmp_path / "train.log")
+    tables = [Lines(tmp_path / name, log.complaints) for name in ("a.csv", "b.csv")]
+    full.append(True)
+    for lines in tables:
+        lines.add("1,2")
+    log.end_with(RunError("it failed"))
+    for part in (*tables, log):
+        part.close()
+    told = [r.getMessage() for r in caplog.records if r.msg.startswith("lost: ")]
+    assert len(told) == 1
+    for name in ("a.csv", "b.csv", "train.log"):
+        assert f"{name}: its last lines (No space left on device)" in told[0]
+    alone = Lines(tmp_path / "c.csv")
+    alone.add("1,2")
+    alone.close()
+    assert caplog.records[-1].getMessage().startswith("lost: ")
+    assert "c.csv: its last lines" in caplog.records[-1].getMessage()
 
 
 def test_what_was_held_back_is_named_in_the_next_warning_and_only_there(caplog):

@@ -57,6 +57,55 @@ def test_a_file_that_was_removed_can_be_begun_again(tmp_path) -> None:
     assert (tmp_path / "log").read_bytes() == b"head b"
 
 
+def up_to(letter: bytes):
+    return lambda line: line[:1] <= letter and line.endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("last", "written", "later"),
+    [(b"a", b"a\n", b"a\nz\n"), (b"b", b"a\nb", b"a\nb\nz\n")],
+)
+def test_lines_that_wait_are_cut_as_those_that_are_written(
+    tmp_path, full, last, written, later
+) -> None:
+    file = Growing(tmp_path / "log")
+    file.add(b"a\nb")  # torn, as a disk leaves it that fills up
+    full(True)
+    file.add(b"\nc\n")
+    file.cut(up_to(last), 100)
+    assert (tmp_path / "log").read_bytes() == written
+    full(False)
+    file.add(b"z\n")
+    assert (tmp_path / "log").read_bytes() == later
+
+
+def test_lines_that_never_came_to_be_written_are_cut(tmp_path, full) -> None:
+    file = Growing(tmp_path / "log")
+    full(True)
+    file.add(b"a\nb\n")
+    file.cut(up_to(b"a"), 100)
+    full(False)
+    assert file.sync() is None
+    assert (tmp_path / "log").read_bytes() == b"a\n"
+
+
+def test_what_cannot_be_cut_is_all_kept(tmp_path, full, monkeypatch) -> None:
+    def refuses(path, size) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    file = Growing(tmp_path / "log")
+    file.add(b"a\nb\n")
+    full(True)
+    file.add(b"c\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("slangmod.growing.cut", refuses)
+        with pytest.raises(OSError, match="Read-only"):
+            file.cut(up_to(b"a"), 100)
+    full(False)
+    assert file.close() is None
+    assert (tmp_path / "log").read_bytes() == b"a\nb\nc\n"
+
+
 def test_the_name_of_a_new_file_is_made_durable(tmp_path, monkeypatch) -> None:
     synced = []
     monkeypatch.setattr("slangmod.growing.sync_folder", synced.append)

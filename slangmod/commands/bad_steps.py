@@ -1,19 +1,35 @@
 """Steps that were not finite, kept so that they can be looked at and repeated."""
 
 import logging
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from safetensors.torch import save
 
 from slangmod.data.dataset import TokenDataset
 from slangmod.files import write_bytes, write_json
+from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
 from slangmod.runs.incidents import finite
 from slangmod.training.checkpoint import list_checkpoints, step_of
 from slangmod.training.events import BadStep, Event
 
 LOG = logging.getLogger(__name__)
+
+
+PINNED: Final = 2
+"""Bad steps, the last of a run, of which each has the checkpoint before it kept."""
+
+
+def pinned_steps(run: RunDir) -> set[int]:
+    """Steps of the checkpoints that the last few bad steps are repeated from."""
+    found = set()
+    for path in sorted(run.bad_steps.glob("step-*.json"))[-PINNED:]:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            found.add(step_of(Path(read_json(path)["checkpoint"])))
+    return found
 
 
 class BadSteps:

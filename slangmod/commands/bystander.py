@@ -1,5 +1,6 @@
 """What a process does of a run that another one writes down: nothing."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -55,6 +56,9 @@ class Bystander:
     def wait(self) -> None:
         """None is under way."""
 
+    def settle(self) -> None:
+        """None is held in memory."""
+
     def abandon_after(self, step: int) -> None:
         """None is removed."""
 
@@ -65,6 +69,10 @@ class Bystander:
 
     def save_end(self) -> None:
         """The leader sees to it."""
+
+    def while_going_back(self, act: Callable[[], None]) -> None:
+        """The leader waits for the disk."""
+        act()
 
     def keep_model(self, patience: Patience) -> None:
         """The leader keeps it."""

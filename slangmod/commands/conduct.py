@@ -13,7 +13,12 @@ from slangmod.commands.choices import Choices
 from slangmod.commands.out_of_memory import explained
 from slangmod.commands.postponing import BrokenOffError
 from slangmod.commands.provisions import Provisions, provisions_of
-from slangmod.commands.rewinding import fit_or_spike, go_back
+from slangmod.commands.rewinding import (
+    fit_or_spike,
+    go_back,
+    refuge_of,
+    refuse_one_more,
+)
 from slangmod.commands.scribe import Scribe, written_by
 from slangmod.commands.session import Session, build_trainer, next_session
 from slangmod.commands.signals import Signals
@@ -29,6 +34,7 @@ from slangmod.training.checkpoint import (
     FILE_OF,
     checkpoint_path,
     load_weights,
+    step_of,
 )
 from slangmod.training.evaluate import Evaluator, Score
 from slangmod.training.events import Spike, all_of
@@ -80,8 +86,9 @@ class Conductor:
             with scribe.saver:
                 outcome = self.train()
             score = self.validate(outcome)
-            scribe.keep_model(outcome.patience)
-            scribe.sum_up(outcome, score)
+            with self.watchdog.slow("writing the end"):
+                scribe.keep_model(outcome.patience)
+                scribe.sum_up(outcome, score)
         except StoppedError as stop:
             scribe.sum_up_failure(STOPPED, str(stop))
             raise
@@ -96,7 +103,8 @@ class Conductor:
                 raise
             raise told from error
         scribe.report(outcome, score)
-        self.interrupted()  # what came after the last step came to all, or to none
+        with self.watchdog.slow("waiting for who writes the end"):
+            self.interrupted()  # what came after the last step came to all, or to none
 
     def train(self) -> Outcome:
         """Train, stage by stage, until a limit, or a signal: that is StoppedError."""
@@ -131,17 +139,26 @@ class Conductor:
         saver, alone = self.scribe.saver, session.team.alone
         with self.watchdog.slow("going over to what comes next"):
             saver.wait()
-            if alone and not saver.in_debt:
-                self.signals.saved(self.where())
-            after = (
-                go_back(self.run, session, ended, self.scribe.recording, saver)
-                if isinstance(ended, Spike)
-                else next_session(session)
-            )
+            if isinstance(ended, Spike):
+                after = self.go_back(session, ended)
+            else:
+                if alone and not saver.in_debt:
+                    self.signals.saved(self.where())
+                after = next_session(session)
             objective = next_step(session, after, objective, self.choices.rows)
         if alone:  # several heed a signal where they agree on it
             self.signals.arm()
         return after, objective
+
+    def go_back(self, session: Session, spike: Spike) -> Session:
+        """Back to the last good checkpoint, which is all that a signal may leave."""
+        scribe, insist = self.scribe, self.scribe.while_going_back
+        refuse_one_more(session, spike)
+        insist(scribe.saver.settle)
+        path = refuge_of(self.run, session, spike)
+        if session.team.alone:
+            self.signals.saved(f"step {step_of(path)}")
+        return go_back(path, session, spike, scribe.recording, scribe.saver, insist)
 
     def validate(self, outcome: Outcome) -> Score:
         """Take back the best weights, and see how good they are."""
@@ -205,8 +222,13 @@ def conductor_of(
     """Who trains the run, and writes it down if this process has its ``log``."""
     provisions = provisions_of(encodings, session.settings, session.team)
     tokenizer = provisions.tokenizer
+
+    def gives_up() -> bool:
+        watchdog.alive()  # who waits for a disk does not hang
+        return signals.requested()
+
     with written_by(
-        run, session, encodings, tokenizer, choices, signals, log
+        run, session, encodings, tokenizer, choices, gives_up, log
     ) as scribe:
         yield Conductor(
             *(run, session, provisions, choices, objective),

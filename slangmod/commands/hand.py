@@ -20,7 +20,7 @@ from slangmod.training.events import Callback
 from slangmod.training.saver import Saver
 
 AGAIN, ENOUGH = "again", "enough"
-"""What the leader says before it tries to write the end of a run, and after all."""
+"""What the leader says before it tries what a disk may refuse, and after all."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class Hand(Bystander):
 
     def save_end(self) -> None:
         """Try as often as the leader does."""
+        self.while_going_back(lambda: self.saver.insist(self.session.state))
+
+    def while_going_back(self, act: Callable[[], None]) -> None:
+        """Try as often as the leader does."""
         while self.session.team.text("") == AGAIN:
             with suppress(OSError):  # as the leader has it, who tells of it
-                self.saver.insist(self.session.state)
+                act()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ the same spike, the same checkpoint and the same bits.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,42 +44,51 @@ def fit_or_spike(trainer: Trainer, session: Session) -> Outcome | Spike:
         return found.spike
 
 
-def go_back(
-    run: RunDir,
-    session: Session,
-    spike: Spike,
-    recording: Recording | Bystander,
-    saver: Saver | Bystander,
-) -> Session:
-    """Take over the last good checkpoint; -> the session that goes on from there.
-
-    The mini-batches from there to the spike will be stepped over. Later checkpoints
-    are removed, the newest first, and rows are cut, before anything new is written.
-    Raises RunError if it has gone back too often, or there is nowhere to go.
-    """
-    state, allowed = session.state, session.settings.guard.max_rewinds
-    known = state.course
-    if known.rewinds >= allowed:
+def refuse_one_more(session: Session, spike: Spike) -> None:
+    """Raise RunError if the run has gone back too often to do so once more."""
+    allowed = session.settings.guard.max_rewinds
+    if session.state.course.rewinds >= allowed:
         raise RunError(
             f"step {spike.step}: the loss spikes again after guard.max_rewinds = "
             f"{allowed}; a smaller train.learning_rate, a longer train.warmup or a "
             'smaller train.clip_grad may help, guard.on_spike = "report" goes on'
         )
+
+
+def refuge_of(run: RunDir, session: Session, spike: Spike) -> Path:
+    """The checkpoint to go back to, the same for all processes; RunError if none."""
     # The leader may soon remove what others would still look at.
-    path = run.checkpoints / session.team.text(
-        good_checkpoint(run.checkpoints, known, spike.step).name
+    return run.checkpoints / session.team.text(
+        good_checkpoint(run.checkpoints, session.state.course, spike.step).name
         if session.team.leads
         else ""
     )
+
+
+def go_back(
+    path: Path,
+    session: Session,
+    spike: Spike,
+    recording: Recording | Bystander,
+    saver: Saver | Bystander,
+    insist: Callable[[Callable[[], None]], None],
+) -> Session:
+    """Take over the checkpoint ``path``; -> the session that goes on from there.
+
+    The mini-batches from there to the spike will be stepped over. Later checkpoints
+    are removed, the newest first, and rows are cut, before anything new is written.
+    ``insist`` waits for a disk that refuses either.
+    """
+    state, known, step = session.state, session.state.course, read_counters(path).step
     seconds, times = state.counters.seconds, state.times
-    saver.abandon_after(read_counters(path).step)
+    insist(lambda: saver.abandon_after(step))
     after = load_anew(session, path)
     # What happened has happened, also where what was learnt is taken back.
     state.course.rewinds = known.rewinds + 1
     state.course.spikes, state.course.skipped = known.spikes, known.skipped
     state.course.resume_batch = spike.batch
     state.counters.seconds, state.times = seconds, times
-    recording.go_back_to(state.counters)
+    insist(lambda: recording.go_back_to(state.counters))
     begin, number = state.counters.batch, state.course.rewinds
     recording(Rewind(spike.step, state.counters.step, begin, spike.batch, number))
     return after

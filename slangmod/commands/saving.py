@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from slangmod.commands import RESUME_MAY_CHANGE
+from slangmod.commands.bad_steps import pinned_steps
 from slangmod.commands.choices import Choices, about_run
 from slangmod.commands.recording import Recording
 from slangmod.commands.rewinding import refuge_steps
@@ -21,6 +22,7 @@ from slangmod.errors import RunBusyError, RunError
 from slangmod.files import make_folder, write_bytes
 from slangmod.locks import holder_of
 from slangmod.parallel.shards import shards_of
+from slangmod.reading import is_there
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
@@ -32,7 +34,7 @@ from slangmod.training.shared_saver import SharedSaver
 LOG = logging.getLogger(__name__)
 
 LONGEST: Final = 600.0
-"""Seconds for which the end of a run is tried to be written."""
+"""Seconds for which the end of a run is tried to be written, or a spike undone."""
 PAUSE: Final = 1.0
 """Seconds between two tries."""
 
@@ -64,6 +66,7 @@ def build_saver(
         # Not by what is there: another may be moving an old run of this name aside.
         spared=session.state.counters.step if session.resumed else None,
         needed=lambda state: refuge_steps(state, settings),
+        pinned=lambda: pinned_steps(folder),
         complaints=None if ground is None else ground.complaints,
         team=session.team,
     )
@@ -106,7 +109,7 @@ class Ground:
         """
         try:
             self.refuse_if_taken()
-            if not self._folder.lock_file.exists():
+            if not is_there(self._folder.lock_file):
                 self._hold_again()
         except OSError as error:
             return error
@@ -153,14 +156,30 @@ class Ground:
             )
 
 
+class Occasion(NamedTuple):
+    """When a run needs the disk so much that it waits for it, in words."""
+
+    now: str
+    undone: str
+    """what is said if the disk never comes back"""
+
+
+ENDING: Final = Occasion("has ended", "the end of the run could not be written")
+GOING_BACK: Final = Occasion("goes back from a spike", "the run could not go back")
+
+
 @dataclass(frozen=True)
 class Insistence:
-    """Writes the end of a run, waiting for a disk that refuses until patience ends."""
+    """Does what a run cannot do without, waiting for a disk that refuses it.
+
+    Such as writing its end, until patience ends.
+    """
 
     folder: RunDir
     gives_up: Callable[[], bool]
     """asked before each further try"""
     complain: Complaints
+    of: Occasion = ENDING
     longest: float = LONGEST
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -179,13 +198,14 @@ class Insistence:
             now = self.clock()
             if self.gives_up() or now - began >= self.longest:
                 raise RunError(
-                    f"{why}; the end of the run could not be written: make room, or "
-                    "mend what is wrong, then `slangmod resume --name "
-                    f"{self.folder.name}` goes on from the last checkpoint"
+                    f"{why}; {self.of.undone}: make room, or mend what is wrong, then "
+                    f"`slangmod resume --name {self.folder.name}` goes on from the "
+                    "last checkpoint"
                 )
             left = round((self.longest - (now - began)) / 60)
             self.complain(
                 str(self.folder.root),
-                f"{why}; the run has ended and waits for the disk, {left} more minutes",
+                f"{why}; the run {self.of.now} and waits for the disk, {left} more "
+                "minutes",
             )
             self.sleep(PAUSE)

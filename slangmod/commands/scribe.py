@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,8 @@ from slangmod.commands.recording import (
 )
 from slangmod.commands.rewinding import incidents
 from slangmod.commands.sampling import samplers
-from slangmod.commands.saving import Ground, Insistence, build_saver
+from slangmod.commands.saving import GOING_BACK, Ground, Insistence, build_saver
 from slangmod.commands.session import Session
-from slangmod.commands.signals import Signals
 from slangmod.commands.staging import stage_tables
 from slangmod.commands.stepping import chosen
 from slangmod.data.shards import Encodings
@@ -65,7 +64,7 @@ class Scribe:
     recording: Recording
     ground: Ground
     gives_up: Callable[[], bool]
-    """asked while the end cannot be written"""
+    """asked while the disk is waited for"""
 
     @cached_property
     def saver(self) -> Saver:
@@ -108,26 +107,34 @@ class Scribe:
 
     def save_end(self) -> None:
         """Have the last state on disk; RunError where it refuses for too long."""
+        self.together(self.insist, lambda: self.saver.insist(self.session.state))
+
+    def while_going_back(self, act: Callable[[], None]) -> None:
+        """Do what going back needs of the disk; RunError where it refuses too long."""
+        self.together(replace(self.insist, of=GOING_BACK), act)
+
+    def together(self, insist: Insistence, act: Callable[[], None]) -> None:
+        """Insist on ``act``, which all do who hold some rows of the model."""
         with announced(self.session) as announce:
 
-            def write() -> None:
+            def one() -> None:
                 announce()
-                self.saver.insist(self.session.state)
+                act()
 
-            self.insist(write)
+            insist(one)
 
     def keep_model(self, patience: Patience) -> None:
         """Write the weights as they are now, which are the best, to ``model/``.
 
         Those of a model that is spread over several processes come from a checkpoint.
         """
-        self.ground.refuse_if_taken()
         model = self.session.state.model
         assert isinstance(model, Transformer)  # new_state has built it
         best = checkpoint_path(self.run.checkpoints, patience.best_step)
         name = FILE_OF[patience.best_weights]
 
         def write() -> None:
+            self.ground.refuse_if_taken()
             content = None if model.shards is None else file_of(best, name)
             save_model(self.run.model, model, self.tokenizer, content)
 
@@ -230,7 +237,7 @@ def written_by(
     encodings: Encodings,
     tokenizer: bytes,
     choices: Choices,
-    signals: Signals,
+    gives_up: Callable[[], bool],
     log: RunLog | None,
 ) -> Iterator[Scribe | Bystander]:
     """Who writes down the run: with a ``log``, a scribe that has all its files open."""
@@ -246,5 +253,5 @@ def written_by(
         yield Scribe(
             *(run, session, encodings, tokenizer, choices, recording),
             Ground(run, recording, held),
-            signals.requested,
+            gives_up,
         )

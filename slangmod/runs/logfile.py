@@ -75,8 +75,9 @@ class RunLog(logging.Handler):
             self._lines.sync()
 
     def close(self) -> None:
-        """Let go of the file and of logging."""
+        """Let go of the file and of logging, and tell what the run has lost."""
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+        self.complaints.tell_lost()
         super().close()

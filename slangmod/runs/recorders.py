@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slangmod.complaints import Complaints
 from slangmod.files import cut
-from slangmod.reading import bounded_lines
+from slangmod.reading import LONGEST_LINE, bounded_lines
 from slangmod.runs.durable import Lines
 from slangmod.training.events import EpochDone, Event, StepDone
 from slangmod.training.times import PARTS
@@ -92,14 +92,11 @@ class Table:
 
     def cut_after(self, count: int) -> None:
         """Drop the rows whose counter is above ``count``: a resumed run redoes them."""
-        self._lines.close()
-        if self.path.is_file():
-            cut(self.path, self._size_up_to(count))
+        self._lines.cut(lambda line: self._is_kept(line, count), LONGEST_LINE)
 
     def sync(self) -> OSError | None:
         """Make all rows durable; -> what keeps the disk from it, if anything."""
-        self._lines.renew(self._header)
-        return self._lines.sync()
+        return self._lines.renew(self._header) or self._lines.sync()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -114,7 +111,7 @@ class Table:
         except OSError:
             return False
         if start == header:
-            cut(self.path, self._size_up_to(None))
+            cut(self.path, self._whole_size())
             return True
         if not header.startswith(start):
             aside = self.path.with_name(self.path.name + ".old")
@@ -124,17 +121,20 @@ class Table:
             cut(self.path, 0)
         return False
 
-    def _size_up_to(self, count: int | None) -> int:
-        """Bytes up to the last whole row whose counter is at most ``count``."""
+    def _whole_size(self) -> int:
+        """Bytes up to the last whole row."""
         size = position = 0
         with self.path.open("rb") as stream:
-            for number, line in enumerate(bounded_lines(stream)):
+            for line in bounded_lines(stream):
                 position += len(line)
-                if number == 0 or self._is_kept(line, count):
+                if self._is_kept(line, None):
                     size = position
         return size
 
     def _is_kept(self, line: bytes, count: int | None) -> bool:
+        """Whether it is the header, or a whole row of at most ``count``."""
+        if line == self._header.encode():
+            return True
         cells = line.split(b",")
         if len(cells) != len(self._columns) or not line.endswith(b"\n"):
             return False

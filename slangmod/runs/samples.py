@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.complaints import Complaints
-from slangmod.files import cut
 from slangmod.reading import bounded_lines, parsed
 from slangmod.runs.durable import Lines
 
@@ -42,24 +41,18 @@ class SamplesFile:
 
     def cut_after(self, step: int) -> None:
         """Drop samples of later steps, which a resumed run writes again."""
-        self._lines.close()
-        if not self.path.is_file():
-            return
-        size = position = 0
-        with self.path.open("rb") as stream:
-            for line in bounded_lines(stream, LONGEST):
-                position += len(line)
-                sample = sample_of(line)
-                if sample is not None and sample.step <= step:
-                    size = position
-        cut(self.path, size)
+
+        def is_kept(line: bytes) -> bool:
+            sample = sample_of(line)
+            return sample is not None and sample.step <= step
+
+        self._lines.cut(is_kept, LONGEST)
 
     def sync(self) -> OSError | None:
         """Make all samples durable; -> what keeps the disk from it, if anything."""
         if not self._begun:  # this would make a file that nobody asked for
             return None
-        self._lines.renew()
-        return self._lines.sync()
+        return self._lines.renew() or self._lines.sync()
 
     def close(self) -> None:
         """Let go of the file."""

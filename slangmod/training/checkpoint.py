@@ -18,7 +18,13 @@ from typing import Any, Final
 import torch
 
 from slangmod.errors import RunError
-from slangmod.files import folder_aside, new_file, remove_folder, sync_folder
+from slangmod.files import (
+    folder_aside,
+    new_file,
+    remove_folder,
+    sweep_asides,
+    sync_folder,
+)
 from slangmod.optim.state import restore
 from slangmod.reading import read_json
 from slangmod.training.copies import Weights, renew, weights_of
@@ -253,19 +259,24 @@ def abandon_after(folder: Path, step: int) -> None:
 
     Wherever that is cut short, what is left is one course of training up to some step.
     """
+    sweep_asides(folder)  # of which one could take its name again when that is free
     for path in list_checkpoints(folder):
         if step_of(path) > step:
             remove_folder(path)
             sync_folder(folder)
 
 
-def prune_checkpoints(folder: Path, keep: int, spared: Collection[int | None]) -> None:
+def prune_checkpoints(
+    folder: Path, keep: int, spared: Collection[int | None], written: int
+) -> None:
     """Remove all but the newest ``keep`` checkpoints and those of steps ``spared``.
 
-    What any of those that stay calls the best so far stays, too: whichever of them is
-    gone back to, its best can be taken back.
+    ``written`` is the step of the newest. Later ones, which could not be read when the
+    run went on from before them, neither count nor go. What any of those that stay
+    calls the best so far stays, too: whichever of them is gone back to, its best can be
+    taken back.
     """
-    there = list_checkpoints(folder)
+    there = [path for path in list_checkpoints(folder) if step_of(path) <= written]
     stay = {path for i, path in enumerate(there) if i < keep or step_of(path) in spared}
     stay |= {checkpoint_path(folder, best_step(path)) for path in stay}
     for path in there:

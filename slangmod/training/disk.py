@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from slangmod.files import ASIDE
+from slangmod.reading import is_there
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that say that there is no room left, be it for this user or in one file."""
@@ -16,9 +17,9 @@ def room_at(path: Path) -> int | None:
 
     Where the system keeps a reserve for its administrator, that counts for them only.
     """
-    while not path.exists() and path != path.parent:
-        path = path.parent
     try:
+        while not is_there(path) and path != path.parent:
+            path = path.parent
         system = os.statvfs(path)
     except OSError:
         return None

@@ -1,8 +1,9 @@
 """Saves a run as it goes: at once or behind its back, and again where a disk refuses.
 
-What is best so far must be there when training ends. So a checkpoint of the best that
-could not be written is held in memory, and written before any that is newer: whatever
-checkpoint is on disk, the one that it calls the best is there, too.
+What is best so far must be there when training ends, and what is gone back to where the
+loss spikes. So such a checkpoint that could not be written is held in memory, and
+written before any that is newer: whatever checkpoint is on disk, those that it needs
+are there, too.
 """
 
 import logging
@@ -44,10 +45,11 @@ class Saver:
     ``about`` goes into each; ``sync`` makes durable what has been recorded before one
     that counts it, and returns what keeps it from that. Besides the newest ``keep``
     and the best, that of step ``spared`` is never removed, nor those of the steps that
-    ``needed`` names as long as it does. In the background, a thread
-    writes a copy, one at a time. What goes wrong there is told at the next border of a
-    step. ``stop`` ends the run where one cannot be written, by RunError. ``team``: who
-    else has a part in the run; see ``SharedSaver``.
+    ``needed`` or ``pinned`` name as long as they do; what is ``needed`` is held in
+    memory where it cannot be written. In the background, a thread writes a copy, one at
+    a time. What goes wrong there is told at the next border of a step. ``stop`` ends
+    the run where one cannot be written, by RunError. ``team``: who else has a part in
+    the run; see ``SharedSaver``.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Saver:
         stop: bool = False,
         spared: int | None = None,
         needed: Callable[[TrainState], Collection[int]] = nothing,
+        pinned: Callable[[], Collection[int]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         complaints: Complaints | None = None,
         team: Team = ALONE,
@@ -69,11 +72,12 @@ class Saver:
         self._about, self._keep, self._spared = about, keep, spared
         self._background, self._stop = background, stop
         self._needed = needed
-        self._stay: frozenset[int | None] = frozenset()
+        self._pinned = pinned
+        self._stay: frozenset[int] = frozenset()
         self._sync, self._clock = sync, clock
         self._begun = spared is not None
         self._room_told = False
-        self._owed: Snapshot | None = None
+        self._owed: dict[int, Snapshot] = {}  # by step
         self._thread: threading.Thread | None = None
         self._under_way: Snapshot | None = None
         self._error: Exception | None = None
@@ -92,8 +96,8 @@ class Saver:
         snapshot = take(state, self._about)
         self._stay = frozenset({state.patience.best_step, *self._needed(state)})
         self._look_at_room(snapshot)
-        if self._owed is not None and self._owed.step != snapshot.best_step:
-            self._owed = None  # there is a better one, or it was taken back
+        # Of others there is a better one, or a newer, or they were taken back.
+        self._owed = {n: one for n, one in self._owed.items() if n in self._stay}
         if error := self._synced():
             self._heed(snapshot, error)
         elif self._background and self._begun and self._again is None:
@@ -125,9 +129,17 @@ class Saver:
     def abandon_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, be they written or still owed."""
         self.wait()
-        if self._owed is not None and self._owed.step > step:
-            self._owed = None
+        self._owed = {n: one for n, one in self._owed.items() if n <= step}
         abandon_after(self.folder, step)
+
+    def settle(self) -> None:
+        """Have on disk all that is held in memory; OSError if it cannot be."""
+        self.wait()
+        if not self._owed:
+            return
+        if refused := self._synced():
+            raise refused
+        self._write_owed()
 
     def insist(self, state: TrainState) -> None:
         """Have the last state on disk, training being over; OSError if it cannot be."""
@@ -176,19 +188,30 @@ class Saver:
         """
         try:
             sweep_asides(self.folder)
-            if self._owed is not None:
-                write_checkpoint(self.folder, self._owed)
-                self._owed = None
-            write_checkpoint(self.folder, snapshot)
+            self._write_owed()
+            self._write(snapshot)
         except Exception as error:  # whatever it is, it must not end with a thread
             self._error = error
             return
-        self._prune()
+        self._prune(snapshot.step)
 
-    def _prune(self) -> None:
-        """Remove what nobody needs; what keeps it from that is kept."""
+    def _write(self, snapshot: Snapshot) -> None:
+        write_checkpoint(self.folder, snapshot)
+
+    def _write_owed(self) -> None:
+        """Write what is held in memory, the oldest first."""
+        for step in sorted(self._owed):
+            self._write(self._owed[step])
+            del self._owed[step]
+
+    def _prune(self, step: int) -> None:
+        """Remove what nobody needs now that ``step`` is there.
+
+        What keeps it from that is kept.
+        """
         try:
-            prune_checkpoints(self.folder, self._keep, self._stay | {self._spared})
+            stay = {*self._stay, *self._pinned(), self._spared}
+            prune_checkpoints(self.folder, self._keep, stay, step)
         except OSError as error:
             self._kept = error
 
@@ -209,7 +232,7 @@ class Saver:
             self._warn(str(self.folder), f"{why}; it should be removed")
 
     def _heed(self, snapshot: Snapshot, error: OSError) -> None:
-        """Warn, and see to it that the best so far is not lost; or end the run."""
+        """Warn, and see to it that what will be needed is not lost; or end the run."""
         path = checkpoint_path(self.folder, snapshot.step)
         why = trouble(path, error, snapshot.size)
         if not self._begun:
@@ -219,8 +242,8 @@ class Saver:
                 f"{why}; checkpoint.on_error = 'stop' ends the run; make room, or mend "
                 "what is wrong, then `slangmod resume` goes on from the last one"
             ) from error
-        if snapshot.step == snapshot.best_step:
-            self._owed = snapshot.copied()
+        if snapshot.step in self._stay:
+            self._owed[snapshot.step] = snapshot.copied()
         self._again = self._clock() + BETWEEN_TRIES
         self._warn(
             str(path),

@@ -2,7 +2,7 @@
 
 import threading
 
-from slangmod.training.checkpoint import abandon_after
+from slangmod.training.checkpoint import abandon_after, step_of
 from slangmod.training.saver import Saver
 from slangmod.training.sharded import Together, agreed, write_together
 from slangmod.training.snapshot import Snapshot
@@ -40,8 +40,7 @@ class SharedSaver(Saver):
     def abandon_after(self, step: int) -> None:
         """As that of one process; the leader removes."""
         self.wait()
-        if self._owed is not None and self._owed.step > step:
-            self._owed = None
+        self._owed = {n: one for n, one in self._owed.items() if n <= step}
 
         def remove() -> str:
             abandon_after(self.folder, step)
@@ -91,14 +90,15 @@ class SharedSaver(Saver):
     def _attempt(self, snapshot: Snapshot) -> None:
         """Write what is owed, then ``snapshot``, at once."""
         try:
-            if self._owed is not None:
-                write_together(self.folder, self._owed, self._team)
-                self._owed = None
-            write_together(self.folder, snapshot, self._team)
+            self._write_owed()
+            self._write(snapshot)
         except Exception as error:  # which is heeded as that of one process is
             self._error = error
             return
-        self._prune()
+        self._prune(snapshot.step)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        write_together(self.folder, snapshot, self._team)
 
     def _end(self, writing: Together) -> None:
         """Let what the threads wrote take its place."""
@@ -107,11 +107,11 @@ class SharedSaver(Saver):
         except Exception as error:
             self._error = error
             return
-        self._prune()
+        self._prune(step_of(writing.path))
 
-    def _prune(self) -> None:
+    def _prune(self, step: int) -> None:
         if self._team.leads:
-            super()._prune()
+            super()._prune(step)
 
     def _warn(self, place: str, why: str) -> None:
         if self._team.leads:

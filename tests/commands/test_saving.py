@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
@@ -13,6 +14,7 @@ from slangmod.complaints import Complaints
 from slangmod.errors import RunBusyError, RunError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import StepsCsv
+from slangmod.training.disk import room_at
 from slangmod.training.events import StepDone
 
 
@@ -105,6 +107,30 @@ def test_a_folder_that_vanishes_is_made_again_once(run, held, caplog) -> None:
     shutil.rmtree(run.root)
     with pytest.raises(RunError, match="removed again"):
         ground()
+
+
+@pytest.mark.parametrize("which", ["run", "table"])
+def test_a_disk_that_does_not_say_what_is_there_refuses(
+    run, held, caplog, monkeypatch, which
+) -> None:
+    recording = Recording(run)
+    ground = Ground(run, recording, held)
+    recording.add(1)
+    silent = run.lock_file if which == "run" else run.steps
+    stat = os.stat
+
+    def stale(path, *args, **words):
+        if path == silent:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return stat(path, *args, **words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.stat", stale)
+        assert ground().errno == errno.ESTALE
+        assert room_at(silent) is None
+    assert "made again" not in caplog.text
+    assert ground() is None
+    assert len(run.steps.read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("living", [True, False])

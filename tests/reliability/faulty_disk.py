@@ -17,6 +17,8 @@ Hook = Callable[[str, Path], None]
 """Told the name of a call and what it is about, before it is made; may raise."""
 
 BY_PATH = ("mkdir", "unlink", "rmdir", "rename", "replace")
+LOOKING = ("stat", "lstat", "scandir", "listdir", "statvfs")
+"""Calls that change nothing; ``after`` is not told of them."""
 BY_DESCRIPTOR = ("write", "fsync", "ftruncate", "posix_fadvise")
 
 
@@ -81,7 +83,7 @@ class Disk:
 @contextmanager
 def installed(disk: Disk) -> Iterator[Disk]:
     """Let ``disk`` stand at the calls while the block runs."""
-    names = (*BY_PATH, *BY_DESCRIPTOR, "open", "close")
+    names = (*BY_PATH, *LOOKING, *BY_DESCRIPTOR, "open", "close")
     real = {name: getattr(os, name) for name in names}
     real_open = io.open
 
@@ -92,6 +94,8 @@ def installed(disk: Disk) -> Iterator[Disk]:
                 return real[name](path, *args, **words)
             disk.begin(name, place)
             result = real[name](path, *args, **words)
+            if name in LOOKING:
+                return result
             other = disk.place(args[0]) if name in ("rename", "replace") else None
             disk.after(name, place, other)
             return result
@@ -117,12 +121,20 @@ def installed(disk: Disk) -> Iterator[Disk]:
         if place is None:
             return real["open"](path, flags, mode, dir_fd=dir_fd)
         disk.begin("open", place)
-        new = bool(flags & os.O_CREAT) and not place.exists()
+        new = bool(flags & os.O_CREAT) and not is_there(place)
         descriptor = real["open"](path, flags, mode, dir_fd=dir_fd)
         disk._paths[descriptor] = place
         if new:
             disk.after("create", place)
         return descriptor
+
+    def is_there(path: Path) -> bool:
+        """By a look that is no call of whoever is under test."""
+        try:
+            real["stat"](path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def close(descriptor: int) -> None:
         place = disk._paths.pop(descriptor, None)
@@ -140,7 +152,7 @@ def installed(disk: Disk) -> Iterator[Disk]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return io.BufferedWriter(Raw(os.open(path, flags, 0o666)))
 
-    patched: dict[str, Any] = {name: by_path(name) for name in BY_PATH}
+    patched: dict[str, Any] = {name: by_path(name) for name in (*BY_PATH, *LOOKING)}
     patched |= {name: by_descriptor(name) for name in BY_DESCRIPTOR}
     patched |= {"open": open_, "close": close}
     for name, function in patched.items():
@@ -164,6 +176,8 @@ class Strike:
     count: int = 0
 
     def __call__(self, name: str, path: Path) -> None:
+        if self.error is None and name in LOOKING:
+            return  # what is found is as it was before the call that follows
         self.count += 1
         if self.count != self.at:
             return

@@ -1,5 +1,6 @@
 """A step that hangs is told with where it stands; a machine asleep does not hang."""
 
+import errno
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import tomli
 
+from slangmod.commands import saving, scribe
 from slangmod.commands.watchdog import GENEROUS, Watchdog
 from slangmod.runs.directory import RunDir
 from slangmod.settings.surviving import Guard
@@ -217,3 +219,26 @@ def test_where_it_is_unset_nobody_watches(tmp_path) -> None:
     before = threading.active_count()
     with Watchdog(RunDir.of(tmp_path, "run"), Guard(hang_time=None)):
         assert threading.active_count() == before
+
+
+def test_a_run_that_waits_for_the_disk_at_its_end_does_not_hang(lab, promise) -> None:
+    """Each try counts as something done, and has more time than a step."""
+    alive, save, noted, seen = Watchdog.alive, scribe.save_model, [], []
+
+    def note(watchdog: Watchdog) -> None:
+        noted.append(watchdog._slow)
+        alive(watchdog)
+
+    def refuses(*args: object) -> None:
+        seen.append((len(noted), noted[-1]))
+        if len(seen) < 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
+        save(*args)
+
+    lab.patch.setattr(Watchdog, "alive", note)
+    lab.patch.setattr(scribe, "save_model", refuses)
+    lab.patch.setattr(saving, "PAUSE", 0.0)
+    assert lab.train("run", "--train.max_steps", "3") == 0
+    first = seen[0][0]
+    assert seen == [(first + n, "writing the end") for n in range(4)]
+    promise("R16", 3)

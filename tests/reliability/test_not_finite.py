@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from slangmod.commands import replay
+from slangmod.commands.bad_steps import pinned_steps
 from slangmod.errors import RunError
+from slangmod.runs.directory import RunDir
 from slangmod.training.chance import seed_batch
 from slangmod.training.checkpoint import load_checkpoint
 from slangmod.training.course import Rules
@@ -260,6 +262,33 @@ def test_a_bad_step_is_kept_and_can_be_replayed(lab: Lab, capsys, promise) -> No
     corpus = (lab.folder / "raw/train.txt").read_text("utf-8")
     assert tables["batch"][1]["row"][0]["text"] in corpus
     promise("R10", 1)
+
+
+def test_a_bad_step_can_be_replayed_however_long_ago_it_was(lab: Lab, capsys) -> None:
+    """The last of them: what it is repeated from stays."""
+    lab.harm = dict.fromkeys((21, 36, 52), HARMS["nan loss"])
+    words = ("--guard.on_spike", "report", "--train.patience", "none")
+    assert lab.train("run", "--guard.non_finite", "skip", *words) == 0
+    bad = sorted(lab.root("run").glob("bad/*.json"))
+    named = [json.loads(path.read_text("utf-8"))["checkpoint"] for path in bad]
+    assert len(set(named)) == 3
+    there = {path.name for path in (lab.root("run") / "checkpoints").iterdir()}
+    assert there.issuperset(named[1:])
+    assert named[0] not in there
+    assert lab.run("replay", "--name", "run") == 0
+    assert lab.run("replay", "--name", "run", "--step", bad[1].stem[5:]) == 0
+
+
+def test_a_record_that_is_damaged_keeps_nothing(tmp_path) -> None:
+    run = RunDir(tmp_path)
+    run.bad_steps.mkdir()
+    wrong = ("", "[]", '{"checkpoint": null}', '{"checkpoint": "step-000000003"}')
+    found = []
+    for number, text in enumerate(wrong):
+        path = run.bad_steps / f"step-{number:09d}.json"
+        path.write_text(text, "utf-8")
+        found.append(pinned_steps(run) - {-1})
+    assert found == [set(), set(), set(), {3}]
 
 
 def test_a_replay_takes_the_steps_that_the_run_took(lab: Lab, capsys) -> None:

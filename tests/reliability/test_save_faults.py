@@ -8,14 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from slangmod.files import ASIDE
-from slangmod.growing import Growing
-from slangmod.training.checkpoint import newest_sound, read_counters, step_of
-from tests.reliability.faulty_disk import Disk, Strike, installed
-from tests.reliability.states import NEW, OLD, bits, loaded, saver_of, state_at
+from slangmod.commands.saving import Ground
+from slangmod.files import ASIDE, sweep_asides
+from slangmod.runs.directory import RunDir
+from slangmod.runs.durable import Lines
+from slangmod.training.checkpoint import newest_sound, read_counters
+from tests.reliability.faulty_disk import LOOKING, Disk, Strike, installed
+from tests.reliability.states import (
+    NEW,
+    OLD,
+    bits,
+    changed,
+    loaded,
+    saver_of,
+    state_at,
+)
 
 ERRORS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EINTR", "EACCES")}
-ROW = b"a row of a table\n"
+ROWS = "a row"
+"""Of a table, as many as it is repeated."""
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +40,34 @@ class Run:
 
     def __init__(self, folder: Path, background: bool) -> None:
         self.folder = folder / "checkpoints"
-        self.table = Growing(folder / "steps.csv")
+        self.table = Lines(folder / "steps.csv")
+        (folder / "config.toml").touch()
         self.old = state_at(OLD)
         self.new = state_at(NEW)
         self.now = 0.0
         self.saver = saver_of(
             self.folder,
-            sync=self.table.sync,
+            sync=Ground(RunDir(folder), self),
             background=background,
             clock=lambda: self.now,
         )
 
+    def sync(self) -> OSError | None:
+        return self.table.renew() or self.table.sync()
+
     def begin(self) -> None:
-        self.table.add(ROW * OLD)
+        self.table.add(ROWS * OLD)
         self.saver.save(self.old)
 
     def save(self) -> None:
         """One table row for each step, then the new state, and the end of the run."""
-        self.table.add(ROW * (NEW - OLD))
+        self.table.add(ROWS * (NEW - OLD))
         self.saver.save(self.new)
         self.saver.wait()
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[bool], Run]:
+def fresh(tmp_path: Path) -> Callable[..., Run]:
     """A copy of a run that has begun, for each trial."""
     tmp_path = tmp_path.resolve()
     first = tmp_path / "first"
@@ -60,10 +75,10 @@ def fresh(tmp_path: Path) -> Callable[[bool], Run]:
     with installed(Disk(tmp_path)):
         Run(first, background=False).begin()
 
-    def copy(background: bool) -> Run:
+    def copy(background: bool, kind: type[Run] = Run) -> Run:
         shutil.rmtree(tmp_path / "trial", ignore_errors=True)
         shutil.copytree(first, tmp_path / "trial")
-        return Run(tmp_path / "trial", background)
+        return kind(tmp_path / "trial", background)
 
     return copy
 
@@ -72,7 +87,7 @@ def assert_rows_are_there(run: Run) -> None:
     """Every row that the newest checkpoint counts is in the table."""
     counted = read_counters(newest_sound(run.folder)).batch
     rows = (run.folder.parent / "steps.csv").read_bytes()
-    assert rows.startswith(ROW * counted)
+    assert rows.count(ROWS.encode()) >= counted
 
 
 def refused(run: Run, at: int, error: int) -> bool:
@@ -80,15 +95,13 @@ def refused(run: Run, at: int, error: int) -> bool:
     strike = Strike(at, error)
     with installed(Disk(run.folder.parent, strike)):
         run.save()
-    step = step_of(newest_sound(run.folder))
-    assert step in (OLD, NEW)
-    assert loaded(run.folder) == bits(run.old if step == OLD else run.new)
+    assert found_after(run) in (bits(run.old), bits(run.new))
     assert_rows_are_there(run)
     with installed(Disk(run.folder.parent)):
         run.saver.save(run.new)
         run.saver.wait()
     assert loaded(run.folder) == bits(run.new)
-    assert [path.name for path in run.folder.iterdir()] == [f"step-{NEW:09d}"]
+    assert [*run.folder.iterdir()] == [newest_sound(run.folder)]
     assert_rows_are_there(run)
     return strike.count >= at
 
@@ -113,6 +126,59 @@ def until_the_end(trial: Callable[[int], bool], every: int = 1) -> int:
         at += every
     assert at > 60
     return at // every - 1
+
+
+class Again(Run):
+    """A run that is about to save the step anew of which it has a checkpoint."""
+
+    def __init__(self, folder: Path, background: bool) -> None:
+        super().__init__(folder, background)
+        self.new = changed(state_at(OLD))
+
+
+def found_after(run: Run) -> str:
+    """The bits that a resumed run begins with."""
+    sweep_asides(run.folder)
+    return loaded(run.folder)
+
+
+def again_killed(fresh, background: bool) -> Callable[[int], bool]:
+    def trial(at: int) -> bool:
+        run = fresh(background, Again)
+        died = killed(run, at)
+        found = found_after(run)
+        assert found in (bits(run.old), bits(run.new))
+        assert died or found == bits(run.new)
+        return died
+
+    return trial
+
+
+@pytest.mark.parametrize("error", [*ERRORS.values(), None])
+def test_one_of_the_same_step_is_replaced_by_renames_that_may_fail(
+    fresh, promise, error
+) -> None:
+    """Or be the last: each of the calls around them."""
+    first, trials = fresh(False, Again), 0
+    with installed(Disk(first.folder.parent)) as disk:
+        first.save()
+    changes = [call for call in disk.calls if call.split()[0] not in LOOKING]
+    calls = disk.calls if error else changes
+    renames = [n for n, call in enumerate(calls, 1) if call.startswith("rename")]
+    assert len(renames) >= 3
+    for at in range(renames[0], renames[-1] + 2):
+        run = fresh(False, Again)
+        assert refused(run, at, error) if error else again_killed(fresh, False)(at)
+        trials += 1
+    promise("R2", trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("background", [False, True])
+def test_any_call_may_be_the_last_where_one_of_the_same_step_is_replaced(
+    fresh, promise, background
+) -> None:
+    promise("R2", until_the_end(again_killed(fresh, background)))
 
 
 def test_calls_of_a_save_may_fail(fresh, promise) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from datetime import datetime
 import pytest
 
 from slangmod.errors import RunBusyError, UserError
+from slangmod.files import folder_aside
 from slangmod.locks import holder_file
 from slangmod.runs.directory import RunDir, new_name, runs_of, trials_of
 
@@ -119,6 +121,21 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path):
     assert not run.in_use()
     with run.lock():
         pass
+
+
+def test_a_full_disk_is_told_with_the_file_that_it_refuses(tmp_path, monkeypatch):
+    run = begun(tmp_path, "first")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space") as caught, run.lock():
+        pass
+    assert caught.value.filename == str(holder_file(run.lock_file))
+    with pytest.raises(OSError, match="No space") as caught, folder_aside(run.model):
+        pass
+    assert caught.value.filename == str(run.model)
 
 
 def test_what_a_dead_holder_left_is_swept_and_a_report_under_way_is_not(tmp_path):

@@ -88,6 +88,26 @@ def test_the_best_that_was_refused_is_written_before_anything_newer(
     assert bits(again) == best
 
 
+def test_all_that_will_be_needed_is_held_until_it_can_be_written(
+    tmp_path, door
+) -> None:
+    needed = {0}
+    one = saver_of(tmp_path, keep=1, needed=lambda _: needed)
+    one.save(state_at(0))
+    door.refuses = True
+    for step in (1, 2, 3, 4):
+        needed |= {step}
+        one.save(state_at(step, best=2))
+        needed -= {step - 2}
+    door.refuses = False
+    one.settle()
+    assert steps_in(tmp_path) == [0, 2, 3, 4]
+    assert door.begun[-3:] == [2, 3, 4]
+    one.abandon_after(3)
+    one.settle()
+    assert steps_in(tmp_path) == [0, 2, 3]
+
+
 def test_one_that_is_no_longer_best_is_let_go(tmp_path, door) -> None:
     one = saver_of(tmp_path)
     one.save(state_at(0))
@@ -183,6 +203,16 @@ def test_the_one_resumed_from_stays(tmp_path, door) -> None:
     for step in (2, 3, 4):
         one.save(state_at(step))
     assert steps_in(tmp_path) == [1, 4]
+
+
+def test_later_ones_that_could_not_be_read_neither_count_nor_go(tmp_path, door) -> None:
+    before = saver_of(tmp_path, keep=9)
+    for step in (1, 8, 9):
+        before.save(state_at(step))
+    one = saver_of(tmp_path, keep=1, spared=1)
+    for step in (2, 3):
+        one.save(state_at(step))
+        assert steps_in(tmp_path) == [1, step, 8, 9]
 
 
 def test_the_best_of_each_that_stays_stays_too(tmp_path, door) -> None:
