@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from contextlib import nullcontext
 
@@ -300,6 +301,33 @@ def test_writes_of_one_process_may_fail(tmp_path):
 @pytest.mark.parametrize("rank", [0, 1])
 def test_each_write_of_each_process_may_fail(tmp_path, rank, background):
     assert until_the_end(tmp_path, 1, rank, background) > 15
+
+
+def test_what_will_be_needed_is_held_by_all_until_one_has_room(tmp_path):
+    folder = tmp_path.resolve() / "run"
+    saved_by(2, folder, 0)
+    full = [True]
+
+    def refuses(name, path):
+        if full and name == "write" and "-00002-of-00002" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def act(team):
+        saver = savers(folder, team, needed=lambda _: {0, OLD})
+        with installed(Disk(folder, refuses)) if team.leads else nullcontext():
+            team.meet()
+            for step in (OLD, NEW):
+                saver.save(share_at(step, team))
+            with pytest.raises(OSError, match="No space"):
+                saver.settle()
+            team.meet()
+        full.clear()
+        team.meet()
+        saver.settle()
+        saver.settle()
+        return [step_of(path) for path in list_checkpoints(folder)]
+
+    assert together(2, act) == [[NEW, OLD, 0]] * 2
 
 
 def test_one_that_is_there_and_the_same_is_kept(tmp_path):
