@@ -78,7 +78,7 @@ def described_anew(run: RunDir, call: Call, *, complete: bool) -> Resolved:
             "--toml FILE`, with the settings that the run began with, writes it anew "
             "and goes on"
         )
-    LOG.warning("%s: was gone; it is written anew as given", run.config)
+    LOG.warning("%s: is gone; what is given is taken in its place", run.config)
     workdir = str(Path(call.settings.workdir).absolute())
     place = {"name": run.name, "workdir": workdir}
     return call.resolved.with_values(place, "where the run is")
