@@ -25,5 +25,8 @@ class Call:
     flags: Mapping[str, object] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     action: str = ""
+    on_top: tuple[tuple[str, str], ...] = ()
+    """flags that are in no ``settings`` yet: what they mean, the run must say that an
+    action works on, which has the stages, say, and the optimizer"""
     launch: Launch | None = None
     """what torchrun says, where it has started this process"""

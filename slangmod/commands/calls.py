@@ -1,6 +1,7 @@
 """From what was typed to calls of commands: settings resolved, every problem found."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slangmod.commands import COMMANDS, WHICH_RUN, Command, own_flags
@@ -37,6 +38,9 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     problems = list(arguments.problems)
     commands = [COMMANDS[action] for action in arguments.actions]
     settings = _known_flags(arguments, problems)
+    on_top: list[tuple[str, str]] = []
+    if not arguments.files and all(command.on_run for command in commands):
+        settings, on_top = _apart(settings)
     for command, action in zip(commands, arguments.actions, strict=True):
         problems += _unheeded(command, action, arguments, settings)
     searches = any(command.searches for command in commands)
@@ -62,7 +66,22 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     if problems:
         raise UserError(*dict.fromkeys(problems))
     launch = launch_of(environment)
-    return [_call(action, arguments, resolved, launch) for action in arguments.actions]
+    calls = [_call(action, arguments, resolved, launch) for action in arguments.actions]
+    return [replace(call, on_top=tuple(on_top)) for call in calls]
+
+
+def _apart(
+    flags: list[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The flags that can be judged by themselves, and those that cannot.
+
+    A single table is one of an array, and an option one of some optimizers.
+    """
+    within = ("optimizer.", *(f"{'.'.join(array)}." for array in arrays()))
+    return (
+        [(name, text) for name, text in flags if not name.startswith(within)],
+        [(name, text) for name, text in flags if name.startswith(within)],
+    )
 
 
 def _call(
@@ -158,10 +177,6 @@ def _unheeded(
         names += ["toml"] * len(arguments.files)
         names += ["settings"] * len(arguments.objects)
         reason = f"makes no difference to {action}; leave it out"
-    elif command.on_run and not arguments.files:
-        tables = tuple(f"{'.'.join(array)}." for array in arrays())
-        names = [name for name, _ in settings if name.startswith(tables)]
-        reason = "is as the run has it; leave it out, or train another run"
     else:
         return []
     return [f"--{printable(name)}: {reason}" for name in names]

@@ -21,6 +21,7 @@ from slangmod.settings.catalog import Key, arrays
 from slangmod.settings.changing import DATA, freely, refusal
 from slangmod.settings.literals import brief, printable
 from slangmod.settings.places import known_at
+from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
 from slangmod.settings.suggest import alternatives, settings_near
 from slangmod.training.device import choose_device
@@ -87,14 +88,15 @@ def changes_of(
     Raises UserError, listing it, for all that neither ``allowed`` permits nor an
     earlier resume was permitted.
     """
-    permitted, problems, found = {*allowed}, [], []
+    allowed, problems, found = {*allowed}, [], []
     earlier = read_changes(run)
     for key, (before, now) in differing(begun_with(about), settings).items():
         path = tuple(key.split("."))
         if freely(path):
             continue
         known = key in earlier and earlier[key].now == now
-        if not refusal(path) and (key in permitted or known):
+        permitted = may_change(path, allowed - {DATA}) or known
+        if permitted and not refusal(path):
             found.append(Change(key, before, now))
         else:
             problems.append(
@@ -109,7 +111,7 @@ def changes_of(
         )
     elif before != fingerprint:
         known = DATA in earlier and earlier[DATA].now == fingerprint
-        if DATA in permitted or known:
+        if DATA in allowed or known:
             found.append(Change(DATA, before, fingerprint))
         else:
             problems.append(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -9,7 +10,10 @@ from pydantic import Field, TypeAdapter
 
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunError
+from slangmod.runs.environment import cpu_name
+from slangmod.settings.literals import printable
 from slangmod.settings.sections import Settings
+from slangmod.training.manifest import torch_of
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,25 @@ class Choices:
 
 
 def promise(
-    device: torch.device, threads: int, *, deterministic: bool, processes: int = 1
+    device: torch.device,
+    threads: int,
+    *,
+    deterministic: bool,
+    processes: int = 1,
+    moved: str = "",
 ) -> str:
-    """Where a run computes, and whether it ends with the same bits when resumed."""
+    """Where a run computes, and whether it ends with the same bits when resumed.
+
+    ``moved``: what is not as it was where it was saved, in words.
+    """
     exact = (
         "a resumed run ends with the same bits"
         if deterministic
         else "NOT bit-exact when resumed; deterministic = true makes it so"
     )
-    if processes > 1:
+    if deterministic and moved:
+        exact = f"NOT bit-exact from here on: {moved}"
+    elif processes > 1:
         exact += f" by {processes} processes" if deterministic else ""
         return f"{processes} x {device.type}, {threads} threads each; {exact}"
     return f"{device}, {threads} threads; {exact}"
@@ -46,10 +60,32 @@ def about_run(
     """What a checkpoint remembers beside the state: inputs, settings and choices."""
     return {
         "choices": plain(choices),
+        "processor": processor_of(torch.device(choices.device)),
         "tokenizer_sha256": encodings.manifest.tokenizer_sha256,
         "data_sha256": encodings.fingerprint(),
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def processor_of(device: torch.device) -> str:
+    """What computes, in words: another one may round otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return cpu_name()
+
+
+def moved_from(checkpoint: Path, about: Mapping[str, Any], device: torch.device) -> str:
+    """What of torch and processor is another than when ``checkpoint`` was saved.
+
+    Empty where nothing is known to be.
+    """
+    then = {"torch": torch_of(checkpoint), "processor": about.get("processor")}
+    now = {"torch": torch.__version__, "processor": processor_of(device)}
+    return ", ".join(
+        f"{what} was {printable(str(then[what]))} and is {now[what]}"
+        for what in now
+        if then[what] not in (None, now[what])
+    )
 
 
 def plain(choices: Choices) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from slangmod.commands.call import Call
 from slangmod.errors import UserError
+from slangmod.runs.begun import has_begun
 from slangmod.runs.directory import RunDir, new_name
 
 
@@ -35,10 +36,10 @@ def refuse_existing(calls: list[Call]) -> None:
     if any(one.flags.get("overwrite") for one in calls):
         return
     runs = [RunDir.of(one.settings.workdir, str(one.settings.name)) for one in calls]
-    taken = [run.name for run in runs if run.has_checkpoints()]
+    taken = [run.name for run in runs if has_begun(run)]
     if taken:
         raise UserError(
-            f"{', '.join(taken)}: checkpoints are there already; --continue goes on "
+            f"{', '.join(taken)}: trained already; --continue goes on "
             "with them and trains the others, --overwrite moves them aside, another "
             "--name leaves them alone"
         )

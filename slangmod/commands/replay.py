@@ -16,12 +16,12 @@ from slangmod.commands.changes import changes_of, choices_after
 from slangmod.commands.choices import choices_of
 from slangmod.commands.dissecting import dissect
 from slangmod.commands.existing import open_existing
+from slangmod.commands.going_on import session_from
 from slangmod.commands.rewinding import good_checkpoint, load_anew
 from slangmod.commands.session import (
     Session,
     build_trainer,
     next_session,
-    open_session,
 )
 from slangmod.commands.stepping import next_step, step_again
 from slangmod.data.shards import check_fresh
@@ -30,10 +30,8 @@ from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import (
     list_checkpoints,
-    load_checkpoint,
     problems_of,
     read_about,
-    read_counters,
     step_of,
 )
 from slangmod.training.device import choose_device, reproducible
@@ -80,8 +78,7 @@ def replay(folder: RunDir, settings: Settings, step: int) -> dict[str, Any]:
     choices = choices_after(choices_of(about), settings, changes)
     device = choose_device(choices.device)
     with reproducible(choices.deterministic, choices.threads):
-        session = open_session(settings, encodings, device, read_counters(checkpoint))
-        load_checkpoint(checkpoint, session.state)
+        session = session_from(checkpoint, settings, encodings, device, changes)
         done = session.state.counters.step
         LOG.info("from %s, %d steps on", checkpoint.name, step - 1 - done)
         objective = step_again(session, choices)

@@ -1,10 +1,11 @@
 """``slangmod resume``: a run goes on from its last sound checkpoint."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from slangmod.commands.call import Call
 from slangmod.commands.changes import (
@@ -14,9 +15,10 @@ from slangmod.commands.changes import (
     choices_after,
     keep_changes,
 )
-from slangmod.commands.choices import Choices, choices_of, promise
+from slangmod.commands.choices import Choices, choices_of, moved_from, promise
 from slangmod.commands.conduct import UNFINISHED, conductor_of
 from slangmod.commands.existing import resolve_existing
+from slangmod.commands.going_on import judged_otherwise, session_from
 from slangmod.commands.joining import (
     BY_ITSELF,
     Company,
@@ -26,11 +28,7 @@ from slangmod.commands.joining import (
     refuse_other_runs,
 )
 from slangmod.commands.scribe import logged
-from slangmod.commands.session import (
-    Session,
-    build_trainer,
-    open_session,
-)
+from slangmod.commands.session import Session, build_trainer
 from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import step_again
 from slangmod.commands.strategy import agreed_strategy
@@ -47,12 +45,7 @@ from slangmod.runs.summary import read_summary
 from slangmod.runs.trackers import check_trackers
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.show import run_config
-from slangmod.training.checkpoint import (
-    load_checkpoint,
-    newest_sound,
-    read_about,
-    read_counters,
-)
+from slangmod.training.checkpoint import find_sound, read_about, set_aside
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.state import TrainState
 
@@ -84,23 +77,33 @@ def carry_on_with(call: Call, company: Company) -> None:
         folder.lock() if team.leads else nullcontext(),
     ):
         refuse_other_disks(team, folder, settings.parallel.timeout)
-        checkpoint = folder.checkpoints / team.text(newest_of(folder, team))
+        newest, unsound = newest_of(folder, team)
+        checkpoint = folder.checkpoints / team.text(newest)
         signals.saved(checkpoint.name)
         about = read_about(checkpoint)
         encodings = check_fresh(settings)
         refuse_other_data(team, encodings)
         changes = changes_of(folder, about, settings, encodings, allowed)
         choices = choices_after(choices_of(about), settings, changes)
-        known = Known(folder, resolved, encodings, checkpoint, choices, changes)
+        if team.leads:  # now that nothing is refused any more
+            sweep_asides(folder.checkpoints)
+            for path in unsound:
+                set_aside(path)
+        known = Known(
+            *(folder, resolved, encodings, checkpoint, about, choices, changes)
+        )
         carry_on(known, signals, log, company)
 
 
-def newest_of(folder: RunDir, team: Team) -> str:
-    """The name of the checkpoint to go on from, which the leader chooses for all."""
+def newest_of(folder: RunDir, team: Team) -> tuple[str, Sequence[Path]]:
+    """The name of the checkpoint to go on from, which the leader chooses for all.
+
+    And newer ones that are unsound.
+    """
     if not team.leads:
-        return ""
-    sweep_asides(folder.checkpoints)
-    return newest_sound(folder.checkpoints, own=True).name
+        return "", ()
+    newest, unsound = find_sound(folder.checkpoints)
+    return newest.name, unsound
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Known:
     resolved: Resolved
     encodings: Encodings
     checkpoint: Path
+    about: Mapping[str, Any]
+    """what it remembers beside the state"""
     choices: Choices
     changes: Sequence[Change]
 
@@ -127,6 +132,7 @@ def carry_on(
         choices.threads,
         deterministic=choices.deterministic,
         processes=team.size,
+        moved=moved_from(checkpoint, known.about, device),
     )
     LOG.info("run '%s' from %s on %s", folder.name, checkpoint.name, exact)
     with (
@@ -136,14 +142,13 @@ def carry_on(
         vocab = known.encodings.manifest.vocab
         strategy = agreed_strategy(settings, vocab, device, team, choices.strategy)
         choices = replace(choices, strategy=strategy or choices.strategy)
-        session = open_session(
-            *(settings, known.encodings, device, read_counters(checkpoint)),
+        session = session_from(
+            *(checkpoint, settings, known.encodings, device, known.changes),
             team=team,
             strategy=strategy or DDP,
         )
-        load_checkpoint(checkpoint, session.state)
         if is_done(session, signals, folder):
-            tell_outcome(folder)
+            leave_alone(known, leads=team.leads)
             return
         objective = step_again(session, choices)
         if team.leads:
@@ -164,10 +169,22 @@ def begin_again(known: Known, step: int) -> None:
     """
     folder = known.folder
     keep_changes(folder, known.changes, step)
-    write_text(folder.config, run_config(known.resolved, folder.name))
+    if keys := judged_otherwise(change.key for change in known.changes):
+        LOG.warning(
+            "from step %d on, evaluations cannot be compared with those before (%s): "
+            "patience and the search for the best model begin anew",
+            *(step, ", ".join(keys)),
+        )
+    write_settings(known)
     with suppress(FileNotFoundError):
         folder.summary.unlink()
     sync_folder(folder.root)
+
+
+def write_settings(known: Known) -> None:
+    """Write down the settings that the run goes on with."""
+    folder = known.folder
+    write_text(folder.config, run_config(known.resolved, folder.name))
 
 
 def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
@@ -176,6 +193,13 @@ def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
         return False
     team = session.team
     return team.any(team.leads and is_summed_up(folder, session.state))
+
+
+def leave_alone(known: Known, *, leads: bool) -> None:
+    """Say how a run has ended; whoever leads restores settings that were lost."""
+    if leads and not known.folder.exists():
+        write_settings(known)
+    tell_outcome(known.folder)
 
 
 def has_ended(session: Session, signals: Signals) -> bool:

@@ -117,10 +117,16 @@ def good_checkpoint(folder: Path, course: Course, step: int) -> Path:
 def load_anew(session: Session, path: Path) -> Session:
     """The state takes over a checkpoint, which may be of an earlier stage."""
     state, counters = session.state, read_counters(path)
+    text, since = state.counters.text_batch, state.patience.since
     state.model.zero_grad(set_to_none=True)  # of the step that was broken off
     stage = session.legs[counters.stage - 1].plan.settings
     state.optimizer = build_optimizer(stage, state.model)
     load_checkpoint(path, state)
+    # What is another since then stays so.
+    if state.counters.text_batch < text:
+        state.counters.take_other_text()
+    if state.patience.since < since:
+        state.patience = state.patience.anew(since)
     return session_now(session)
 
 

@@ -71,8 +71,12 @@ class Session:
 
     def planned_batches(self) -> int:
         """Mini-batches of the whole run: those done before this stage, and planned."""
-        rest = self.legs[self.leg.plan.number - 1 :]
-        return self.train.first_batch + batches_of(rest)
+        most, epochs = self.leg.length.batches, self.leg.plan.epochs
+        gone = self.train.epochs_before - self.state.counters.stage_epoch
+        if gone and epochs is not None:  # of other text
+            most = min(most, self.train.batches_planned(max(0, epochs - gone)))
+        later = self.legs[self.leg.plan.number :]
+        return self.train.first_batch + most + batches_of(later)
 
 
 def new_state(
@@ -142,8 +146,8 @@ def refuse_odd_counts(counters: Counters, train: TokenDataset) -> None:
 
     A place in the data is found by counting, which would go on and on.
     """
-    epochs = counters.epoch - counters.stage_epoch
-    batches = counters.batch - counters.stage_batch
+    epochs = counters.epoch - train.epochs_before
+    batches = counters.batch - train.first_batch
     if not 0 <= batches <= epochs * train.most_in_epoch <= MOST_BATCHES:
         raise RunError(
             f"the run has counted {counters.batch} mini-batches in {counters.epoch} "
@@ -244,7 +248,9 @@ def build_trainer(
         evaluator=Evaluator(
             session.device, settings.data.precision, requested, session.team
         ),
-        schedule=schedule_of(session.leg, session.legs, session.train.first_batch),
+        schedule=schedule_of(
+            session.leg, session.legs, session.state.counters.stage_batch
+        ),
         limits=limits_of(session),
         step_freq=train.step_freq,
         clip_grad=train.clip_grad,

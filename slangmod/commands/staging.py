@@ -39,7 +39,7 @@ class Leg:
 
     def rows(self, counters: Counters) -> TokenDataset:
         """Its rows, where it has begun as ``counters`` say."""
-        begun = counters.stage_batch, counters.stage_epoch
+        begun = counters.rows_begun()
         if begun == (self.train.first_batch, self.train.epochs_before):
             return self.train
         return with_fields(self.train, first_batch=begun[0], epochs_before=begun[1])

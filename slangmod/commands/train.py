@@ -45,6 +45,7 @@ from slangmod.optim import describe_groups
 from slangmod.parallel.shards import shards_of
 from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
+from slangmod.runs.begun import has_begun
 from slangmod.runs.directory import RunDir, new_name
 from slangmod.runs.logfile import RunLog
 from slangmod.runs.trackers import check_trackers
@@ -66,6 +67,11 @@ def run(call: Call) -> None:
     if call.flags.get("allow-change") and not call.flags.get("continue"):
         raise UserError("--allow-change: is for a run that goes on; add --continue")
     with joined(call.launch, call.settings) as company:
+        if call.flags.get("continue") and call.settings.name is None:
+            LOG.warning(
+                "--continue without a name: a new run begins, now and each time; give "
+                "it a --name, by which the same command goes on with it"
+            )
         call = named(call, company.team)
         if call.settings.repeat == 1:
             run_one(call, company)
@@ -84,7 +90,7 @@ def run_one(call: Call, company: Company) -> None:
     goes_on = call.flags.get("continue") or begun_before(call, company.team)
     if goes_on and call.settings.name is not None:
         folder = RunDir.of(call.settings.workdir, call.settings.name)
-        if company.team.any(company.team.leads and folder.has_checkpoints()):
+        if company.team.any(company.team.leads and has_begun(folder)):
             resume.carry_on_with(call, company)
             return
     overwrite = bool(call.flags.get("overwrite"))
@@ -97,7 +103,7 @@ def train_run(
     """Train a run from scratch; -> its folder, with model and summary.
 
     Raises UserError, and writes nothing, if encodings are missing or stale or if the
-    run has checkpoints already; ``overwrite`` moves such a run aside.
+    run has been begun already; ``overwrite`` moves such a run aside.
     """
     settings, team = resolved.settings, company.team
     name = settings.name or new_name(settings.workdir, datetime.now().astimezone())
@@ -110,7 +116,7 @@ def train_run(
     weights = initial_weights(settings, encodings)
     if team.leads:
         folder.refuse_if_in_use()
-        refuse_checkpoints(folder, overwrite=overwrite)
+        refuse_begun(folder, overwrite=overwrite)
     config = run_config(resolved, name)
     start = Start(folder, settings, config, encodings, device, weights)
     with (
@@ -121,7 +127,7 @@ def train_run(
         refuse_other_disks(team, folder, settings.parallel.timeout)
         if team.leads:
             # Once more: whoever held the lock until now may have trained it.
-            refuse_checkpoints(folder, overwrite=overwrite)
+            refuse_begun(folder, overwrite=overwrite)
         begin(start, signals, log, company)
     return folder
 
@@ -139,14 +145,22 @@ class Start:
     weights: Mapping[str, Tensor] | None
 
 
-def refuse_checkpoints(folder: RunDir, *, overwrite: bool) -> None:
-    """Raise UserError if the folder has checkpoints that nobody wants overwritten."""
-    if folder.has_checkpoints() and not overwrite:
-        raise UserError(
-            f"run '{folder.name}' has checkpoints already: `slangmod resume --name "
-            f"{folder.name}` goes on with it, --overwrite moves it aside, another "
-            "--name leaves it alone"
+def refuse_begun(folder: RunDir, *, overwrite: bool) -> None:
+    """Raise UserError if the folder has a run that nobody wants overwritten."""
+    if overwrite or not has_begun(folder):
+        return
+    state = "has been trained already, and its checkpoints are gone: "
+    if folder.has_checkpoints():
+        state = "has checkpoints already: "
+        state += (
+            f"`slangmod resume --name {folder.name}` goes on with it, "
+            if folder.exists()
+            else "--continue goes on with it, "
         )
+    raise UserError(
+        f"run '{folder.name}' {state}--overwrite moves it aside, another --name "
+        "leaves it alone"
+    )
 
 
 def begin(start: Start, signals: Signals, log: RunLog | None, company: Company) -> None:
@@ -196,7 +210,7 @@ def room_for(folder: RunDir, config: str, team: Team) -> Iterator[None]:
     if not team.leads:
         yield
         return
-    with folder.vacated() as old:
+    with folder.vacated() if has_begun(folder) else nullcontext() as old:
         if old is not None:
             LOG.info("the old run was moved to %s", old.root)
         note_begun(folder, team)

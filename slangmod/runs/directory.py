@@ -193,16 +193,12 @@ class RunDir:
         sweep_asides(self.bad_steps)
 
     @contextmanager
-    def vacated(self) -> Iterator["RunDir | None"]:
-        """Give a run that is here another name; a new one, locked, takes its place.
+    def vacated(self) -> Iterator["RunDir"]:
+        """Give the run that is here another name; a new one, locked, takes its place.
 
         The other name is ``NAME.old-1`` or the next that is free. If the new run gets
-        no checkpoint, the old one has its name back. Nothing is done, and None given,
-        where there are no checkpoints. Only within ``lock``.
+        no checkpoint, the old one has its name back. Only within ``lock``.
         """
-        if not self.has_checkpoints():
-            yield None
-            return
         number = 1
         while (aside := self._older(number)).exists():
             number += 1

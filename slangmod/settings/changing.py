@@ -25,6 +25,10 @@ which is compared by hash, or for nothing of them."""
 DATA: Final = "data"
 """The word by which ``--allow-change`` permits other encodings of the same ids."""
 
+JUDGED_BY: Final = (DATA, "data.precision", "model.logit_softcap")
+"""What may change on request on which the loss of an evaluation depends, weights being
+equal: from there on it cannot be compared with those before."""
+
 _MEANING = "it says what weights are for"
 _PLACE = "the run's place in its data is counted by it"
 _MEMORY = "what the optimizer remembers would not fit"

@@ -153,6 +153,14 @@ def newest_sound(folder: Path, *, own: bool = False) -> Path:
     naming all that were tried, if none is left: training never starts afresh by itself;
     UserError if a newer slangmod has written one.
     """
+    path, bad = find_sound(folder)
+    for one in bad if own else ():
+        set_aside(one)
+    return path
+
+
+def find_sound(folder: Path) -> tuple[Path, tuple[Path, ...]]:
+    """Like ``newest_sound``, with the newer ones that are certainly unsound."""
     while True:
         tried: dict[Path, tuple[list[str], bool]] = {}
         for path in list_checkpoints(folder):
@@ -160,15 +168,16 @@ def newest_sound(folder: Path, *, own: bool = False) -> Path:
             if not os.path.lexists(path):
                 break  # removed while it was read: there is a newer one
             if not found[0]:
-                for bad, (problems, certain) in tried.items():
+                for problems, _ in tried.values():
                     _log.warning("%s; going back to %s", "; ".join(problems), path.name)
-                    if own and certain:
-                        set_aside(bad)
-                return path
+                return path, tuple(bad for bad, (_, sure) in tried.items() if sure)
             tried[path] = found
         else:
             problems = [problem for found in tried.values() for problem in found[0]]
-            why = "; ".join(problems) or "there is none"
+            why = "; ".join(problems) or (
+                "there is none; bring the folder back from a backup, or `slangmod "
+                "train --overwrite` moves the run aside and begins anew"
+            )
             raise RunError(f"{folder}: no usable checkpoint: {why}")
 
 

@@ -17,7 +17,7 @@ import torch
 from slangmod import __version__
 from slangmod.errors import UserError
 from slangmod.files import sha256_of
-from slangmod.reading import LARGEST_JSON, parsed, read_limited
+from slangmod.reading import LARGEST_JSON, parsed, read_json, read_limited
 from slangmod.training.disk import forget_cached
 from slangmod.training.index import TENSORS, Parts, parts_in, plain_index
 from slangmod.training.tensor_file import Written
@@ -67,6 +67,15 @@ def manifest_of(
 def text_of(content: Mapping[str, Any]) -> str:
     """The one way in which a manifest is spelt."""
     return json.dumps(content, indent=2) + "\n"
+
+
+def torch_of(path: Path) -> str | None:
+    """The version of torch that wrote the sound checkpoint ``path``; None if unsaid."""
+    try:
+        versions = read_json(path / MANIFEST)["versions"]
+        return None if versions["torch"] is None else str(versions["torch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:

@@ -54,6 +54,22 @@ class Counters:
     """optimizer steps done when it began"""
     stage_epoch: int = 0
     """epochs begun when it began; its own first is the next"""
+    text_batch: int = 0
+    """mini-batches done when the training text became another; 0 where it never did"""
+    text_epoch: int = 0
+    """epochs begun then; the first of the other text is the next"""
+
+    def take_other_text(self) -> None:
+        """From here on the training text is another, whose first epoch is the next."""
+        self.text_batch, self.text_epoch = self.batch, self.epoch
+
+    def rows_begun(self) -> tuple[int, int]:
+        """Mini-batches done and epochs begun when the rows under way began.
+
+        They are those of the stage, or of the text if that came later.
+        """
+        stage = self.stage_batch, self.stage_epoch
+        return max(stage, (self.text_batch, self.text_epoch))
 
 
 BEFORE_GUARD = 3

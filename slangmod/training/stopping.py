@@ -85,6 +85,8 @@ class Patience:
     best_weights: str = CURRENT
     """whose loss that was: CURRENT or AVERAGE"""
     steps: StepPatience = field(default_factory=StepPatience)
+    since: int = 0
+    """optimizer step of the first evaluation that the others can be compared with"""
 
     def after(
         self, step: int, epoch: int, loss: float, weights: str = CURRENT
@@ -99,9 +101,21 @@ class Patience:
         """
         steps = self.steps.after(step, loss)
         if loss < self.best_loss:
-            return Patience(self.limit, loss, step, epoch, 0, epoch, weights, steps)
+            best = loss, step, epoch, 0, epoch, weights, steps
+            return Patience(self.limit, *best, self.since)
         waited = self.waited + (epoch > self.last_epoch)
         return replace(self, waited=waited, last_epoch=epoch, steps=steps)
+
+    def anew(self, step: int) -> "Patience":
+        """With nothing known: evaluations from ``step`` on are of another kind.
+
+        >>> Patience(limit=2).after(10, 1, 3.0).anew(15).after(20, 2, 4.0).best_step
+        20
+        """
+        steps = StepPatience(
+            self.steps.limit, self.steps.increase, self.steps.threshold
+        )
+        return Patience(self.limit, steps=steps, since=step)
 
     @property
     def exhausted(self) -> bool:

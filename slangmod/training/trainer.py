@@ -254,7 +254,9 @@ class Trainer(Borders):
         self.save_now(state, ledger)
         why = WHY[reason](state)
         patience: Patience | None = state.patience
-        if state.counters.evaluated_batch < state.counters.batch:
+        # It may be that what was seen is no longer comparable: then nothing is known.
+        known = state.patience.last_epoch > 0
+        if not known or state.counters.evaluated_batch < state.counters.batch:
             patience = self.look(state, test, ledger)
         if patience is None:
             return Outcome("interrupted", state.patience)

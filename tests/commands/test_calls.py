@@ -128,10 +128,14 @@ def test_dashes_and_underscores_are_the_same_in_names(here):
     assert call.settings.log_level == "debug"
 
 
-def test_a_table_of_a_run_cannot_be_changed_and_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError) as caught:
-        calls(parse(["resume", "--stage.1.steps", "9"]), {})
-    assert caught.value.problems[0] == (
-        "--stage.1.steps: is as the run has it; leave it out, or train another run"
-    )
+def test_flags_for_a_table_of_a_run_wait_for_its_settings(here):
+    (call,) = calls_of("resume --stage.1.steps 9 --train.max_steps 3")
+    assert call.on_top == (("stage.1.steps", "9"),)
+    assert calls_of("resume --optimizer.rho 0.8")[0].on_top  # which adamw has not
+    assert call.settings.train.max_steps == 3
+    problem = "--stage.1.steps = 9: no such table; of [[stage]] there are none"
+    assert problems_of("train --stage.1.steps 9") == [problem]
+    (here / "c.toml").write_text("[[stage]]\nsteps = 5\n")
+    (call,) = calls_of("resume --toml c.toml --stage.1.steps 9")
+    assert call.on_top == ()
+    assert call.settings.stage[0].steps == 9

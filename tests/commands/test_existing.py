@@ -8,6 +8,7 @@ from slangmod.commands.calls import calls
 from slangmod.commands.existing import open_existing
 from slangmod.errors import DataError, SettingsError
 from slangmod.settings import resolve
+from slangmod.settings.changing import WITHOUT_EFFECT, changes_by_name
 from slangmod.settings.show import run_config
 
 
@@ -131,6 +132,77 @@ def test_continue_describes_a_whole_run(begin):
     assert settings.train.max_steps is None
     with pytest.raises(SettingsError, match=r"default: train\.gamma = 0\.95: the run"):
         opened("train --continue --name first")
+
+
+OTHERS = {
+    "size": "small",
+    "repeat": "2",
+    "extra": '{note = "other"}',
+    "train.init_from": "elsewhere",
+    "model.zero_init": "true",
+    "train.largest_batch": "true",
+    "files.raw": "elsewhere",
+    "files.suffix": ".txt",
+    "files.column": "words",
+    "files.min_doc_len": "7",
+    "files.cleaners": '["quotes"]',
+    "files.encoding": "latin1",
+    "files.max_doc_bytes": "7000",
+    "files.on_bad_file": "skip",
+    "files.tokenizer": "t.json",
+    "sweep.n_trials": "7",
+    "sweep.sampler": "random",
+    "sweep.n_startup_trials": "3",
+    "sweep.seed": "7",
+    "sweep.direction": "maximize",
+    "sweep.metric": "validation.accuracy",
+    "sweep.pruner": "median",
+    "sweep.workers": "2",
+    "sweep.timeout": "2h",
+    "sweep.storage": "sqlite",
+    "sweep.space": '{"train.gamma" = "uniform(0.5, 0.9)"}',
+}
+"""Another value of what has no effect on a run; its place is told by other tests."""
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        *(("resume", name) for name in OTHERS),
+        # Where everything is described, a size stands for all that it sets.
+        *(("train --continue", name) for name in OTHERS if name != "size"),
+    ],
+)
+def test_what_has_no_effect_on_a_run_is_refused_by_no_command(
+    begin, here, action, name
+):
+    begin("first", ("extra.note", "hello"))
+    head, _, last = f"settings.{name}".rpartition(".")
+    value = OTHERS[name]
+    plain = value[0] in "{[" or value in ("true",) or value.isdecimal()
+    quoted = value if plain else f'"{value}"'
+    table = f"[{head.removeprefix('settings.')}]\n" if "." in head else ""
+    (here / "c.toml").write_text(f"{table}{last} = {quoted}\n")
+    _, settings = opened(f"{action} --name first --toml c.toml")
+    assert settings.name == "first"
+    assert settings.extra["note"] == ("other" if name == "extra" else "hello")
+    if name == "files.tokenizer":
+        assert settings.files.tokenizer == "t.json"
+
+
+def test_all_that_has_no_effect_on_a_run_is_tried():
+    named = {name for name, how in changes_by_name().items() if how == WITHOUT_EFFECT}
+    assert {*OTHERS, "workdir", "name", "base"} == named
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is_now(begin, here, monkeypatch):
+    begin("first", ("files.raw", "raw"), ("train.gamma", "0.5"))
+    (here / "c.toml").write_text('files.raw = "raw"\ntrain.gamma = 0.5\n')
+    moved = here.with_name(f"{here.name}-moved")
+    here.rename(moved)
+    monkeypatch.chdir(moved)
+    _, settings = opened("train --continue --name first --toml c.toml")
+    assert settings.workdir == str(moved)
 
 
 def test_continue_may_change_what_resume_may():

@@ -53,7 +53,7 @@ def test_nothing_is_trained_if_one_of_them_is_there(begun, tmp_path, capsys):
     assert main(["train", "--name", "first", "--repeat", "3"]) == 2
     assert begun == []
     error = capsys.readouterr().err
-    assert error.startswith("slangmod: error: first-3: checkpoints are there already")
+    assert error.startswith("slangmod: error: first-3: trained already")
     assert main(["train", "--name", "first", "--repeat", "3", "--overwrite"]) == 0
     assert [name for name, _ in begun] == ["first-1", "first-2", "first-3"]
 

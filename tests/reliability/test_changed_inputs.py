@@ -46,6 +46,7 @@ NEXT = {
     "train.z_loss": "0.001",
     "train.eval_freq": "6",
     "train.cb_freq": "3",
+    "train.activation_checkpointing": "true",
     "optimizer.weight_decay": "0.2",
     "optimizer.betas": "[0.8, 0.9]",
     "optimizer.eps": "1e-6",
@@ -58,6 +59,45 @@ NEXT = {
     "deterministic": "true",
 }
 """What each of these settings may become in a run of adamw."""
+
+GROUPS = """
+[[optimizer.group]]
+match = "layers.*"
+learning_rate = 0.005
+betas = [0.8, 0.9]
+"""
+STAGES = """
+[[stage]]
+epochs = 1
+[[stage]]
+epochs = 1
+name = "second"
+[[stage]]
+steps = 5
+"""
+BEGUN_OTHERWISE = {
+    "model.compile": ("compile = false", "compile = true", "false"),
+    "model.scale_grad_by_freq": ("step_freq = 2", "step_freq = 1", "true"),
+    "optimizer.rho": ("[train]", '[train]\noptimizer = "rmsprop"', "0.8"),
+    "optimizer.bfgs_warmup": ("[train]", '[train]\noptimizer = "bfgs"', "2"),
+    "optimizer.group.1.match": ("", GROUPS, "*norm*"),
+    "optimizer.group.1.learning_rate": ("", GROUPS, "0.002"),
+    "optimizer.group.1.weight_decay": ("", GROUPS, "0.5"),
+    "optimizer.group.1.betas": ("", GROUPS, "[0.7, 0.9]"),
+    "optimizer.group.1.eps": ("", GROUPS, "1e-6"),
+    "optimizer.group.1.rho": (
+        "[train]",
+        f'{GROUPS.replace("betas = [0.8, 0.9]", "")}[train]\noptimizer = "rmsprop"',
+        "0.8",
+    ),
+    "stage.3.name": ("", STAGES, "third"),
+    "stage.2.epochs": ("", STAGES, "2"),
+    "stage.3.steps": ("", STAGES, "7"),
+    "stage.3.reset_optimizer": ("", STAGES, "true"),
+    "stage.3.schedule": ("", STAGES, "continue"),
+    "stage.3.train.learning_rate": ("", STAGES, "0.002"),
+}
+"""What others may become, in runs whose settings have something else in them."""
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +267,82 @@ def test_a_broken_record_of_changes_is_told(work, capsys, content) -> None:
     assert said.count("\n") == 1
 
 
+def begin_otherwise(work: Path, old: str, new: str) -> None:
+    """Train a run called first whose settings have ``new`` for ``old``."""
+    shutil.rmtree("runs")
+    text = (work / "config.toml").read_text("utf-8")
+    text = text.replace(old, new) if old else text + new
+    if "[[stage]]" in text:
+        text = text.replace("max_epochs = 2\n", "")
+    (work / "otherwise.toml").write_text(text, "utf-8")
+    words = ("train", "--toml", "otherwise.toml", "--name", "first")
+    assert main([*words, "--train.max_steps", "9"]) == 0
+
+
+def value_of(key: str) -> Any:
+    settings = load_settings("runs/first/config.toml")
+    return leaves(settings.model_dump(mode="json"))[key]
+
+
+def test_every_setting_that_may_be_permitted_is_tried() -> None:
+    tried = {ruled_by(tuple(key.split("."))) for key in (*NEXT, *BEGUN_OTHERWISE)}
+    on_request = {key for key, how in changes_by_name().items() if how == ON_REQUEST}
+    assert tried == on_request - {"optimizer.group"}  # which is tried below
+
+
+@pytest.mark.parametrize("key", BEGUN_OTHERWISE)
+def test_a_flag_for_what_only_some_runs_have_is_permitted_as_it_says(
+    work, capsys, key
+) -> None:
+    old, new, value = BEGUN_OTHERWISE[key]
+    begin_otherwise(work, old, new)
+    further = ("--train.max_steps", "13", "--train.max_epochs", "3")
+    further = further[: 2 if "[[stage]]" in new else 4]
+    capsys.readouterr()
+    assert resume(f"--{key}", value, *further) == 2
+    said = capsys.readouterr().err
+    assert f"; --allow-change {key} goes on with it" in said
+    assert said.count("\n") == 1
+    assert resume(f"--{key}", value, *further, "--allow-change", key) == 0
+    assert resume("--train.max_steps", "15") == 0
+    assert str(value_of(key)).lower() in (value, "1e-06")
+
+
+def test_groups_of_weights_come_and_go_by_permission(work, capsys) -> None:
+    text = (work / "config.toml").read_text("utf-8")
+    groups = f'{GROUPS}\n[[optimizer.group]]\nmatch = "*norm*"\n'
+    (work / "groups.toml").write_text(text + groups, "utf-8")
+    (work / "group.toml").write_text(text + GROUPS, "utf-8")
+    for number, name in enumerate(("groups", "group", "config"), start=3):
+        words = ("train", "--continue", "--toml", f"{name}.toml", "--name", "first")
+        further = ("--train.max_epochs", str(number))
+        assert main([*words, *further]) == 2
+        said = capsys.readouterr().err
+        assert "--allow-change optimizer.group goes on with it" in said
+        assert said.count("\n") == 1
+        assert main([*words, *further, "--allow-change", "optimizer.group"]) == 0
+        assert main([*words, *further]) == 0
+        config = RunDir.of(".", "first").config.read_text("utf-8")
+        assert config.count("[[optimizer.group]]") == (2, 1, 0)[number - 3]
+        capsys.readouterr()
+
+
+def test_what_no_run_may_change_stays_so_in_a_group_that_comes(work, capsys) -> None:
+    text = (work / "config.toml").read_text("utf-8")
+    text = text.replace("[train]", '[train]\noptimizer = "momentum"')
+    (work / "config.toml").write_text(text, "utf-8")
+    shutil.rmtree("runs")
+    assert train("first") == 0
+    group = '[[optimizer.group]]\nmatch = "layers.*"\nmomentum = 0.5\n'
+    (work / "config.toml").write_text(text + group, "utf-8")
+    words = ("--train.max_epochs", "3", "--allow-change", "optimizer.group")
+    capsys.readouterr()
+    assert train("first", "--continue", *words) == 2
+    said = capsys.readouterr().err
+    assert "optimizer.group.1.momentum is now 0.5" in said
+    assert "what the optimizer remembers would not fit" in said
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_with_each_setting_that_may_be_permitted(
     begun, work, promise
@@ -237,8 +353,7 @@ def test_a_run_goes_on_with_each_setting_that_may_be_permitted(
         words = (f"--{key}", value, "--allow-change", key, "--train.max_epochs", "3")
         assert resume(*words) == 0, key
         assert resume("--train.max_epochs", "4") == 0, key
-        settings = load_settings("runs/first/config.toml")
-        assert str(leaves(settings.model_dump(mode="json"))[key]) in (
+        assert str(value_of(key)) in (
             value,
             value.capitalize(),
             str(float(value)) if value[0].isdigit() else value,

@@ -10,7 +10,7 @@ import tomli
 import torch
 from safetensors.torch import load_file
 
-from slangmod.commands import replay
+from slangmod.commands import going_on
 from slangmod.commands.bad_steps import pinned_steps
 from slangmod.errors import RunError
 from slangmod.runs.directory import RunDir
@@ -329,7 +329,7 @@ def test_a_replay_says_where_numbers_cease_to_be_finite(lab: Lab, capsys) -> Non
             weight = next(state.model.get_submodule(layer).parameters())
             weight.view(-1)[0] = math.inf
 
-    lab.patch.setattr(replay, "load_checkpoint", broken)
+    lab.patch.setattr(going_on, "load_checkpoint", broken)
     capsys.readouterr()
     assert lab.run("replay", "--name", "run", "--step", "8") == 0
     tables = tomli.loads(capsys.readouterr().out)

@@ -232,7 +232,7 @@ def test_every_kind_of_signal_is_heeded_at_every_place(
 @pytest.mark.parametrize(
     "place",
     [
-        "slangmod.commands.resume:load_checkpoint",
+        "slangmod.commands.going_on:load_checkpoint",
         pytest.param("slangmod.commands.resume:check_fresh", marks=pytest.mark.slow),
         pytest.param("slangmod.commands.scribe:open_recording", marks=pytest.mark.slow),
     ],

@@ -215,13 +215,6 @@ def test_an_old_run_has_its_name_back_where_no_new_one_began(tmp_path):
     assert not run.in_use()
 
 
-def test_a_folder_without_checkpoints_is_not_given_another_name(tmp_path):
-    run = begun(tmp_path, "first")
-    with run.lock(), run.vacated() as old:
-        assert old is None
-    assert run.exists()
-
-
 def test_the_longest_name_is_kept_to(tmp_path):
     run = with_checkpoint(tmp_path, "x" * 64)
     with run.lock(), run.vacated() as old:
