@@ -145,6 +145,9 @@ def examine(path: Path) -> tuple[list[str], bool]:
         return [f"{error.filename or path}: {error.strerror or error}"], False
 
 
+NONE_THERE: Final = "there is none; `slangmod train --overwrite` moves the run aside"
+
+
 def newest_sound(folder: Path, *, own: bool = False) -> Path:
     """The newest checkpoint that is what was written; others are warned about.
 
@@ -174,10 +177,7 @@ def find_sound(folder: Path) -> tuple[Path, tuple[Path, ...]]:
             tried[path] = found
         else:
             problems = [problem for found in tried.values() for problem in found[0]]
-            why = "; ".join(problems) or (
-                "there is none; bring the folder back from a backup, or `slangmod "
-                "train --overwrite` moves the run aside and begins anew"
-            )
+            why = "; ".join(problems) or NONE_THERE
             raise RunError(f"{folder}: no usable checkpoint: {why}")
 
 
@@ -280,10 +280,8 @@ def prune_checkpoints(
 ) -> None:
     """Remove all but the newest ``keep`` checkpoints and those of steps ``spared``.
 
-    ``written`` is the step of the newest. Later ones, which could not be read when the
-    run went on from before them, neither count nor go. What any of those that stay
-    calls the best so far stays, too: whichever of them is gone back to, its best can be
-    taken back.
+    ``written`` is the step of the newest; later ones, which could not be read, neither
+    count nor go. The best so far that any of those that stay knows of stays, too.
     """
     there = [path for path in list_checkpoints(folder) if step_of(path) <= written]
     stay = {path for i, path in enumerate(there) if i < keep or step_of(path) in spared}
@@ -296,7 +294,6 @@ def prune_checkpoints(
 def best_step(path: Path) -> int:
     """The step of the best checkpoint that ``path`` knows of; -1 if that is unclear."""
     try:
-        content = read_json(path / STATE)
-        return int(content["patience"]["best_step"])
+        return int(read_json(path / STATE)["patience"]["best_step"])
     except (OSError, ValueError, KeyError, TypeError):
         return -1

@@ -71,7 +71,8 @@ def test_files_are_closed_with_the_stream(tmp_path) -> None:
     tokens = stream.TokenStream([path], "<u2")
     assert len(tokens) == 4
     del tokens
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    # What other tests have left may be closed meanwhile.
+    assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
 def resident() -> int:

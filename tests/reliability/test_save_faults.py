@@ -4,11 +4,13 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from slangmod.commands.saving import Ground
+from slangmod.complaints import Complaints
 from slangmod.files import ASIDE, sweep_asides
 from slangmod.runs.directory import RunDir
 from slangmod.runs.durable import Lines
@@ -42,12 +44,14 @@ class Run:
         self.folder = folder / "checkpoints"
         self.table = Lines(folder / "steps.csv")
         (folder / "config.toml").touch()
+        (folder / "run.lock").touch()
+        self.complaints = Complaints()
         self.old = state_at(OLD)
         self.new = state_at(NEW)
         self.now = 0.0
         self.saver = saver_of(
             self.folder,
-            sync=Ground(RunDir(folder), self),
+            sync=Ground(RunDir(folder), self, ExitStack()),
             background=background,
             clock=lambda: self.now,
         )
