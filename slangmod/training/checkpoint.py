@@ -145,7 +145,7 @@ def examine(path: Path) -> tuple[list[str], bool]:
         return [f"{error.filename or path}: {error.strerror or error}"], False
 
 
-NONE_THERE: Final = "there is none; `slangmod train --overwrite` moves the run aside"
+NONE_THERE: Final = "there is none; bring the folder back, or train with --overwrite"
 
 
 def newest_sound(folder: Path, *, own: bool = False) -> Path:
