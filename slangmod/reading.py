@@ -4,11 +4,13 @@ Whatever a file holds, reading it ends soon, in bounded memory, and fails with O
 or ValueError alone.
 """
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, BinaryIO, Final
 
 from slangmod.errors import DataError
 
@@ -35,14 +37,25 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def read_limited(path: Path, most: int) -> bytes:
-    """The content of ``path``; ValueError if it has more than ``most`` bytes.
+def open_regular(path: Path) -> BinaryIO:
+    """``path`` opened for reading; OSError if it is no regular file.
 
-    Only of a regular file: a pipe would make its reader wait for ever.
+    A pipe would make its reader wait for ever, and a device has no end.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("not a regular file")
-    with path.open("rb") as stream:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_limited(path: Path, most: int) -> bytes:
+    """The content of ``path``; ValueError if it has more than ``most`` bytes."""
+    with open_regular(path) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
         raise ValueError(f"larger than {most} bytes")

@@ -218,7 +218,7 @@ def test_a_pipe_or_a_device_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     for name in ("pipe", "zero"):
-        with pytest.raises(ValueError, match="not a regular file"):
+        with pytest.raises(OSError, match="not a regular file"):
             read_json(tmp_path / name)
 
 

@@ -207,7 +207,7 @@ def test_a_missing_or_binary_file_is_named(tmp_path) -> None:
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):
         Codec.load(tmp_path / "binary.json")
-    with pytest.raises(DataError, match="not a regular file"):
+    with pytest.raises(DataError, match="Is a directory"):
         Codec.load(tmp_path)
 
 
