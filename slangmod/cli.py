@@ -21,7 +21,11 @@ from typing import TYPE_CHECKING, TextIO
 from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
-from slangmod.commands.interruption import broken_off_by_signals, ended_by_signals
+from slangmod.commands.interruption import (
+    begin_anew,
+    broken_off_by_signals,
+    ended_by_signals,
+)
 from slangmod.commands.postponing import BrokenOffError, in_words
 from slangmod.commands.streams import keep_streams, leave
 from slangmod.commands.together import alone, launch_in, to_say
@@ -110,6 +114,7 @@ def run(arguments: Arguments) -> int:
 def act(call: "Call", number: int) -> int | None:
     """Do action ``number``; of several processes the leader alone, or all together."""
     command = COMMANDS[call.action]
+    begin_anew()
     with ended_by_signals():
         module = import_module(command.module)
     collect_garbage()

@@ -9,13 +9,22 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from slangmod.commands.postponing import BrokenOffError, Postponing, in_words
+from slangmod.commands.postponing import (
+    BrokenOffError,
+    Postponing,
+    in_words,
+    name_of,
+)
+from slangmod.errors import StoppedError
 
 STOPPING: Final = {
     name: getattr(signal, name)
     for name in ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
     if hasattr(signal, name)
 }
+
+SAVED_CODE: Final = 75
+"""EX_TEMPFAIL: stopped with a checkpoint saved, ``resume`` continues."""
 
 PATIENCE: Final = 5.0
 """Seconds that a library which is deep in its work may leave a signal unheeded."""
@@ -40,6 +49,8 @@ class Watch:
         patience: float = PATIENCE,
     ) -> None:
         self._expected, self._end, self._patience = expected, end, patience
+        self.all_done = False
+        """whether what a signal could stop is over, and only leaving is left"""
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -71,6 +82,18 @@ class Watch:
         os.close(reading)
 
 
+def begin_anew() -> None:
+    """From now on there is something again that a signal can stop."""
+    for watch in WATCHES.values():
+        watch.all_done = False
+
+
+def stopped_late(number: int) -> StoppedError:
+    """What to raise for a signal that came when there was nothing left to do."""
+    code = 130 if number == signal.SIGINT else SAVED_CODE
+    return StoppedError(f"stopped by {name_of(number)} when all was done", code)
+
+
 def end_with(line: str, code: int, leave: Callable[[int], object] = os._exit) -> None:
     """Say why, and end the process wherever it stands."""
     sys.stderr.write(f"slangmod: error: {line}\n")
@@ -88,7 +111,8 @@ def broken_off_by_signals(
     ignored stays so. Python hears of signals between two of its own instructions: where
     a library does not return to it for ``patience`` seconds, the process ends by
     ``leave(128 + number)``. What was being written then is swept away by the next who
-    writes there. A signal that comes while a module is imported waits for that.
+    writes there. A signal that comes while a module is imported waits for that. One
+    that finds a run at its end is StoppedError.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -107,14 +131,19 @@ def broken_off_by_signals(
     def end(number: int) -> None:
         end_with(in_words(number), 128 + number, leave)
 
+    watch = Watch(lambda _: heeded, end, patience)
     before = {
         number: signal.signal(number, heed)
         for number in STOPPING.values()
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
-        with Watch(lambda _: heeded, end, patience), postponing:
+        with watch, postponing:
             yield
+    except (KeyboardInterrupt, BrokenOffError) as error:
+        if watch.all_done:
+            raise stopped_late(getattr(error, "number", signal.SIGINT)) from None
+        raise
     finally:
         heeded.set()
         for number, handler in before.items():

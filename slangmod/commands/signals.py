@@ -7,10 +7,12 @@ from typing import Any, Final, NoReturn, Self
 
 from slangmod.commands.interruption import (
     PATIENCE,
+    SAVED_CODE,
     STOPPING,
     WATCHES,
     Watch,
     end_with,
+    stopped_late,
 )
 from slangmod.commands.postponing import (
     BrokenOffError,
@@ -19,9 +21,6 @@ from slangmod.commands.postponing import (
     name_of,
 )
 from slangmod.errors import StoppedError
-
-SAVED_CODE: Final = 75
-"""EX_TEMPFAIL: stopped with a checkpoint saved, ``resume`` continues."""
 
 RESUME: Final = "`slangmod resume` continues from the last checkpoint"
 """The way on from what a second Ctrl-C breaks off."""
@@ -78,6 +77,8 @@ class Signals:
         """Give the signals back; one that was not heeded yet becomes its exit code."""
         self._over.set()
         if self._wakeup is not None:
+            if self._wakeup in WATCHES:
+                WATCHES[self._wakeup].all_done = error is None
             self._postponing.__exit__(kind, error, trace)
             for number, handler in self._before.items():
                 signal.signal(number, handler)
@@ -89,7 +90,7 @@ class Signals:
         if isinstance(error, KeyboardInterrupt):
             raise StoppedError(self._twice, 128 + signal.SIGINT) from None
         if error is None:
-            raise StoppedError(f"stopped by {self.name} when all was done", self.code)
+            raise stopped_late(self.received)
         if isinstance(error, BrokenOffError):
             if self._saved:
                 raise self.stopped(self._saved) from None

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slangmod.commands.call import Call
+from slangmod.commands.interruption import SAVED_CODE
 from slangmod.commands.live import LiveLine
-from slangmod.commands.signals import SAVED_CODE, Signals
+from slangmod.commands.signals import Signals
 from slangmod.errors import DataError, RunError, StoppedError, UserError
 from slangmod.files import mark, read_mark
 from slangmod.locks import locked

@@ -17,6 +17,7 @@ from slangmod.commands.conduct import conductor_of
 from slangmod.commands.deadline import tell_first_deadline
 from slangmod.commands.fitting import allowed_bytes, rows_at_once
 from slangmod.commands.initial import initial_weights
+from slangmod.commands.interruption import begin_anew
 from slangmod.commands.joining import (
     BY_ITSELF,
     Company,
@@ -87,6 +88,7 @@ def run(call: Call) -> None:
 
 def run_one(call: Call, company: Company) -> None:
     """Train one run, or carry it on."""
+    begin_anew()  # it may be one of several
     goes_on = call.flags.get("continue") or begun_before(call, company.team)
     if goes_on and call.settings.name is not None:
         folder = RunDir.of(call.settings.workdir, call.settings.name)

@@ -9,7 +9,12 @@ import time
 
 import pytest
 
-from slangmod.commands.interruption import STOPPING, WATCHES, broken_off_by_signals
+from slangmod.commands.interruption import (
+    STOPPING,
+    WATCHES,
+    begin_anew,
+    broken_off_by_signals,
+)
 from slangmod.commands.postponing import AGAIN, BrokenOffError, Postponing
 from slangmod.commands.signals import Signals
 from slangmod.errors import StoppedError
@@ -355,3 +360,31 @@ def test_only_the_second_ctrl_c_interrupts() -> None:
             except KeyboardInterrupt:
                 heard.append("interrupted")
     assert heard == ["nothing", "interrupted", "nothing", "nothing"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(15, 75), (signal.SIGINT, 130)])
+def test_a_signal_after_the_end_of_a_run_says_that_all_was_done(number, code) -> None:
+    with pytest.raises(StoppedError) as stop, broken_off_by_signals():
+        with Signals() as signals:
+            signals.arm()
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+    assert str(stop.value).endswith("when all was done")
+    assert stop.value.exit_code == code
+
+
+def test_what_comes_next_can_be_broken_off_again() -> None:
+    with pytest.raises(BrokenOffError), broken_off_by_signals():
+        with Signals() as signals:
+            signals.arm()
+        begin_anew()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+
+def test_what_has_failed_is_not_all_done() -> None:
+    with pytest.raises(BrokenOffError), broken_off_by_signals():
+        with pytest.raises(RuntimeError), Signals():
+            raise RuntimeError
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
