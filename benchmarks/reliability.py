@@ -137,6 +137,7 @@ def laid_over(
 def run(file: Path, report: Path, quick: bool) -> int:
     """Run the tests of ``file`` and have ``report`` written; -> pytest's exit code."""
     command = ["pytest", "-q", *([] if quick else ["-m", ""]), str(file)]
+    command += ["-o", "junit_family=xunit1"]  # which can hold what tests have shown
     done = subprocess.run(
         [sys.executable, "-m", *command, f"--junitxml={report}"],
         cwd=ROOT,
