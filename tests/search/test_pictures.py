@@ -11,7 +11,7 @@ def trial(number, state=COMPLETE):
 
 def drawn(records):
     pictures = pictures_of(records, SPACE, "minimize", "test_loss")
-    return {name: draw(".svg") for name, draw in pictures}
+    return {name: draw(".svg") for name, draw in pictures.items()}
 
 
 def test_without_complete_trials_there_is_nothing_to_draw():
