@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, Final
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from slangmod.search.soundness import is_number
 from slangmod.search.study import COMPLETE, STATES, Record
 
 MOST_TRIALS: Final = 10**9
@@ -74,6 +75,10 @@ def frozen(
     found = []
     for record in sorted(records, key=lambda one: one.number):
         is_complete = record.state == COMPLETE
+        for name, value in record.parameters.items():
+            is_choice = isinstance(kinds.get(name), CategoricalDistribution)
+            if not (is_choice or is_number(value)):
+                raise ValueError(f"trial {record.number}: its {name} is no number")
         try:
             found.append(
                 create_trial(
