@@ -148,7 +148,9 @@ def carry_on(
             strategy=strategy or DDP,
         )
         if is_done(session, signals, folder):
-            leave_alone(known, leads=team.leads)
+            if team.leads:
+                leave_alone(known, session.state.counters.step, log)
+            tell_outcome(folder)
             return
         objective = step_again(session, choices)
         if team.leads:
@@ -195,11 +197,17 @@ def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
     return team.any(team.leads and is_summed_up(folder, session.state))
 
 
-def leave_alone(known: Known, *, leads: bool) -> None:
-    """Say how a run has ended; whoever leads restores settings that were lost."""
-    if leads and not known.folder.exists():
+def leave_alone(known: Known, step: int, log: RunLog | None) -> None:
+    """Write down what a run that has ended may go on with from ``step``, once it does.
+
+    And its settings, if they were lost.
+    """
+    folder = known.folder
+    permitted = keep_changes(folder, known.changes, step)
+    if permitted or not folder.exists():
         write_settings(known)
-    tell_outcome(known.folder)
+    if permitted and log is not None:
+        log.open(folder.log)
 
 
 def has_ended(session: Session, signals: Signals) -> bool:

@@ -32,6 +32,9 @@ LARGEST = 1 << 24
 LONGEST = 300
 """Characters of what is wrong with it that are told."""
 
+MOST_THREADS = 1024
+"""That the settings let a run have."""
+
 DIRECTIONS = ("minimize", "maximize")
 
 PICTURES = (".svg", ".png")
@@ -135,16 +138,28 @@ def write_best(plan: Plan, best: Record) -> Path:
 
     What the program chose for the trial, threads and whether to compile, is part of it.
     """
-    values = chosen(plan.space, best.parameters)
-    chose = read_summary(plan.trial(best.number).summary).get("environment", {})
-    if "threads" in chose:
-        values.setdefault("threads", chose["threads"])
-    if chose.get("compiled") is False:
-        values["model.compile"] = False
+    values, found = chosen(plan.space, best.parameters), _chosen_in(plan, best.number)
+    values |= {k: v for k, v in found.items() if k != "threads" or k not in values}
     place = f"trial {best.number} of sweep {plan.name}"
     path = plan.folder / BEST
     write_text(path, show(plan.settings_of(values, place).absolute(Path.cwd())))
     return path
+
+
+def _chosen_in(plan: Plan, number: int) -> dict[str, Any]:
+    """What the program chose for a trial, as its summary says; only what may be so."""
+    try:
+        chose = read_summary(plan.trial(number).summary).get("environment", {})
+    except DataError as error:  # the sweep has come to its end all the same
+        LOG.warning("%s; %s leaves threads to the program", error, BEST)
+        return {}
+    values: dict[str, Any] = {}
+    threads = chose.get("threads")
+    if type(threads) is int and 1 <= threads <= MOST_THREADS:
+        values["threads"] = threads
+    if chose.get("compiled") is False:
+        values["model.compile"] = False
+    return values
 
 
 def draw(folder: Path, report: Report) -> list[Path]:

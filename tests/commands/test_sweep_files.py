@@ -44,7 +44,7 @@ def refused(capsys, *words):
     assert content_of(Path()) == before
     errors = [line for line in said.splitlines() if "error: " in line]
     assert len(errors) == 1
-    assert "unexpected" not in said
+    assert "error: unexpected" not in said
     return errors[0]
 
 
@@ -127,7 +127,7 @@ def fuzz(swept, capsys, name, words, trials, seed):
         path.write_bytes(content)
         code = cli.main([*words])
         said = capsys.readouterr().err
-        assert "unexpected" not in said, content
+        assert "error: unexpected" not in said, content
         if code == 2:
             found += 1
             assert content_of(swept) == before | {name: content}
