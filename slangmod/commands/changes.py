@@ -112,9 +112,7 @@ def changes_of(
         if permitted and not refusal(path):
             found.append(Change(key, before, now))
             continue
-        whole = (
-            "" if refusal(path) else of_whole_table(path, begun_with(about), settings)
-        )
+        whole = of_whole_table(path, begun_with(about), settings)
         what = f"{key} is now {brief(now)}, the run has {brief(before)}"
         problems.append(f"{run.config}: {whole or f'{what}; {way_out(path)}'}")
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
@@ -141,7 +139,7 @@ def of_whole_table(path: Key, before: Mapping[str, Any], settings: Settings) -> 
     """What to say where all of the table that ``path`` is in came or went; or ""."""
     table = table_of(path)
     now = table in tables_in(settings.model_dump(mode="json"))
-    if not table or now == (table in tables_in(before)):
+    if not table or refusal(path) or now == (table in tables_in(before)):
         return ""
     array, number = table[:-1], table[-1]
     name = ".".join(table if refusal(array) else array)

@@ -148,9 +148,7 @@ def carry_on(
             strategy=strategy or DDP,
         )
         if is_done(session, signals, folder):
-            if team.leads:
-                leave_alone(known, session.state.counters.step, log)
-            tell_outcome(folder)
+            leave_alone(known, session.state.counters.step, log)
             return
         objective = step_again(session, choices)
         if team.leads:
@@ -198,16 +196,19 @@ def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
 
 
 def leave_alone(known: Known, step: int, log: RunLog | None) -> None:
-    """Write down what a run that has ended may go on with from ``step``, once it does.
+    """Say how a run has ended.
 
-    And its settings, if they were lost.
+    Whoever leads, and so has the ``log``, writes down what the run may go on with from
+    ``step``, once it does, and restores settings that were lost.
     """
     folder = known.folder
-    permitted = keep_changes(folder, known.changes, step)
-    if permitted or not folder.exists():
-        write_settings(known)
-    if permitted and log is not None:
-        log.open(folder.log)
+    if log is not None:
+        permitted = keep_changes(folder, known.changes, step)
+        if permitted or not folder.exists():
+            write_settings(known)
+        if permitted:
+            log.open(folder.log)
+    tell_outcome(folder)
 
 
 def has_ended(session: Session, signals: Signals) -> bool:
