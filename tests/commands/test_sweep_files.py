@@ -116,6 +116,15 @@ def test_no_sign_that_a_terminal_obeys_is_shown(swept, capsys):
     assert json.loads(said)["trial"][-1]["reason"] == HOSTILE
 
 
+@pytest.mark.parametrize("text", ["no toml", "[environment]\nthreads = 'x'\n"])
+def test_a_summary_that_says_nothing_ends_no_sweep(swept, text):
+    (swept / "trial-000" / "summary.toml").write_text(text)
+    (swept / "best.toml").unlink()
+    assert search(*WORDS) == 0
+    best = tomli.loads((swept / "best.toml").read_text())
+    assert best["threads"] == "none"
+
+
 def fuzz(swept, capsys, name, words, trials, seed):
     """Run ``words`` with so many mutations of a file; -> how many were refused."""
     path, before = swept / name, content_of(swept)
