@@ -39,7 +39,8 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     commands = [COMMANDS[action] for action in arguments.actions]
     settings = _known_flags(arguments, problems)
     on_top: list[tuple[str, str]] = []
-    if not arguments.files and all(command.on_run for command in commands):
+    on_run = all(command.on_run for command in commands)
+    if on_run and not arguments.files:
         settings, on_top = _apart(settings)
     for command, action in zip(commands, arguments.actions, strict=True):
         problems += _unheeded(command, action, arguments, settings)
@@ -54,6 +55,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
                 start=_object(arguments, problems),
                 at_hand=data_at_hand,
                 searching=stand_in if searches else None,
+                partial=on_run,
             )
         except SettingsError as error:
             problems += error.problems

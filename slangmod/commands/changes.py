@@ -60,12 +60,25 @@ def _not_to_allow(name: str) -> str:
     flag = f'--allow-change = "{printable(name)[:80]}"'
     if name == DATA:
         return ""
+    if path and path == table_of(path):
+        return ""  # what of it may not change is told once that is known
     if known_at(path) is None and path not in arrays():
         near = alternatives(settings_near(name))
         hint = f"did you mean {near}?" if near else 'name a setting, or "data"'
         return f"{flag}: unknown setting; {hint}"
     reason = refusal(path)
     return f"{flag}: {reason}; {ELSEWHERE}" if reason else ""
+
+
+def table_of(path: Key) -> Key:
+    """The table of an array that ``path`` is, or leads into; () if none.
+
+    >>> table_of(("stage", "3", "train", "gamma"))
+    ('stage', '3')
+    """
+    ends = range(2, len(path) + 1)
+    found = (path[:end] for end in ends if path[: end - 1] in arrays())
+    return next((one for one in found if one[-1].isdecimal()), ())
 
 
 def way_out(path: Key) -> str:
@@ -98,11 +111,10 @@ def changes_of(
         permitted = may_change(path, allowed - {DATA}) or known
         if permitted and not refusal(path):
             found.append(Change(key, before, now))
-        else:
-            problems.append(
-                f"{run.config}: {key} is now {brief(now)}, the run has "
-                f"{brief(before)}; {way_out(path)}"
-            )
+            continue
+        whole = of_whole_table(path, begun_with(about), settings)
+        what = f"{key} is now {brief(now)}, the run has {brief(before)}"
+        problems.append(f"{run.config}: {whole or f'{what}; {way_out(path)}'}")
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
     if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
         problems.append(
@@ -119,8 +131,28 @@ def changes_of(
                 f"with; --allow-change {DATA} goes on with them, or {ELSEWHERE}"
             )
     if problems:
-        raise UserError(*problems)
+        raise UserError(*dict.fromkeys(problems))
     return found
+
+
+def of_whole_table(path: Key, before: Mapping[str, Any], settings: Settings) -> str:
+    """What to say where all of the table that ``path`` is in came or went; or ""."""
+    table = table_of(path)
+    now = table in tables_in(settings.model_dump(mode="json"))
+    if not table or refusal(path) or now == (table in tables_in(before)):
+        return ""
+    array, number = table[:-1], table[-1]
+    name = ".".join(table if refusal(array) else array)
+    happened = "the run has none" if now else "is gone"
+    return (
+        f"[[{'.'.join(array)}]] {number}: {happened}; --allow-change {name} goes on "
+        f"without a flag for each of its settings, or {ELSEWHERE}"
+    )
+
+
+def tables_in(content: Mapping[str, Any]) -> set[Key]:
+    """The tables of arrays that settings have, as JSON has them."""
+    return {table_of(tuple(key.split("."))) for key in leaves(content)} - {()}
 
 
 def begun_with(about: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -163,8 +195,11 @@ def leaves(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def keep_changes(run: RunDir, changes: Iterable[Change], step: int) -> None:
-    """Write down, and tell, what changed for the first time, from ``step`` on."""
+def keep_changes(run: RunDir, changes: Iterable[Change], step: int) -> bool:
+    """Write down, and tell, what changed for the first time, from ``step`` on.
+
+    Whether anything did.
+    """
     kept = read_changes(run)
     new = [
         replace(change, step=step)
@@ -172,7 +207,7 @@ def keep_changes(run: RunDir, changes: Iterable[Change], step: int) -> None:
         if change.key not in kept or kept[change.key].now != change.now
     ]
     if not new:
-        return
+        return False
     kept |= {change.key: change for change in new}
     write_json(run.changes, {"changes": [asdict(change) for change in kept.values()]})
     for change in new:
@@ -180,6 +215,7 @@ def keep_changes(run: RunDir, changes: Iterable[Change], step: int) -> None:
             "from step %d on, %s is %s; it was %s (--allow-change)",
             *(step, change.key, brief(change.now), brief(change.before)),
         )
+    return True
 
 
 def read_changes(run: RunDir) -> dict[str, Change]:

@@ -148,7 +148,7 @@ def carry_on(
             strategy=strategy or DDP,
         )
         if is_done(session, signals, folder):
-            leave_alone(known, leads=team.leads)
+            leave_alone(known, session.state.counters.step, log)
             return
         objective = step_again(session, choices)
         if team.leads:
@@ -195,11 +195,20 @@ def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
     return team.any(team.leads and is_summed_up(folder, session.state))
 
 
-def leave_alone(known: Known, *, leads: bool) -> None:
-    """Say how a run has ended; whoever leads restores settings that were lost."""
-    if leads and not known.folder.exists():
-        write_settings(known)
-    tell_outcome(known.folder)
+def leave_alone(known: Known, step: int, log: RunLog | None) -> None:
+    """Say how a run has ended.
+
+    Whoever leads, and so has the ``log``, writes down what the run may go on with from
+    ``step``, once it does, and restores settings that were lost.
+    """
+    folder = known.folder
+    if log is not None:
+        permitted = keep_changes(folder, known.changes, step)
+        if permitted or not folder.exists():
+            write_settings(known)
+        if permitted:
+            log.open(folder.log)
+    tell_outcome(folder)
 
 
 def has_ended(session: Session, signals: Signals) -> bool:

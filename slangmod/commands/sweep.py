@@ -5,13 +5,10 @@ import os
 import signal
 import sys
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slangmod.commands.call import Call
@@ -19,15 +16,11 @@ from slangmod.commands.interruption import SAVED_CODE
 from slangmod.commands.live import LiveLine
 from slangmod.commands.signals import Signals
 from slangmod.errors import DataError, RunError, StoppedError, UserError
-from slangmod.files import mark, read_mark
-from slangmod.locks import locked
+from slangmod.files import mark
 from slangmod.parallel.crew import crew_of
 from slangmod.runs.directory import new_name
-from slangmod.runs.logfile import RunLog
 from slangmod.settings.derived import seconds_of
-from slangmod.settings.levels import level_of
 from slangmod.settings.literals import printable
-from slangmod.settings.paths import RUNS
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 
@@ -86,6 +79,7 @@ def sweep(resolved: Resolved, program: Sequence[str]) -> None:
     Raises UserError before anything is written, StoppedError where a signal ended it,
     RunError where no trial came to an end.
     """
+    from slangmod.commands.sweep_folder import begun, unfinished
     from slangmod.commands.sweep_plan import make_plan
     from slangmod.search.proposals import check_sampler
 
@@ -95,43 +89,22 @@ def sweep(resolved: Resolved, program: Sequence[str]) -> None:
     check_sampler(settings.sweep.sampler, plan.space)
     if settings.name is None:
         plan = replace(plan, name=unfinished(plan) or name)
-    with begun(plan) as signals:
+    with begun(plan, way_on(plan)) as signals:
         reason, report = searched(plan, program, signals)
         conclude(plan, report, reason, signals)
-
-
-@contextmanager
-def begun(plan: "Plan") -> Iterator[Signals]:
-    """The folder of the sweep, held and logged to; one that stays empty is removed."""
-    made = not plan.folder.exists()
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    log = RunLog(level_of(plan.settings.log_level))
-    logger = logging.getLogger("slangmod")
-    logger.addHandler(log)
-    try:
-        with (
-            Signals(way_on=way_on(plan)) as signals,
-            locked(plan.folder / "sweep.lock", f"sweep '{plan.name}'"),
-        ):
-            log.open(plan.folder / "sweep.log")
-            yield signals
-    finally:
-        logger.removeHandler(log)
-        log.close()
-        if made and read_mark(plan.folder) is None:
-            for leftover in plan.folder.glob("sweep.*"):
-                leftover.unlink()
-            plan.folder.rmdir()
 
 
 def searched(
     plan: "Plan", program: Sequence[str], signals: Signals
 ) -> tuple[str, "Report"]:
     """Go on with the study until it ends or is stopped; -> how it ended, all trials."""
+    from slangmod.commands.sweep_folder import known_as
     from slangmod.commands.sweep_plan import warnings_of
     from slangmod.commands.sweep_report import write_report
 
-    home, study = open_own(plan)
+    home, name = known_as(plan)
+    study = study_of(plan, name)
+    mark(plan.folder, {"made_by": "sweep", "home": home, "study": name})
     signals.arm()
     LOG.info("sweep '%s' in %s", plan.name, plan.folder)
     for warning in warnings_of(plan):
@@ -172,19 +145,12 @@ def course_of(
     return course
 
 
-def open_own(plan: "Plan") -> "tuple[str, Study]":
-    """By which the trials of this folder are known, and the study they belong to."""
-    about = read_mark(plan.folder) or {"home": uuid.uuid4().hex, "study": plan.name}
-    study = study_of(plan, str(about["study"]))
-    mark(plan.folder, {"made_by": "sweep", **about})
-    return str(about["home"]), study
-
-
 def study_of(plan: "Plan", name: str) -> "Study":
     """The study called ``name`` in the storage of the sweep, made if need be."""
     from slangmod.commands.sweep_plan import guessing_loss
+    from slangmod.search.journal import judged
     from slangmod.search.pruners import build_pruner
-    from slangmod.search.storage import open_storage, quiet, turn_on
+    from slangmod.search.storage import open_storage, place_of, quiet, turn_on
     from slangmod.search.study import open_study
 
     quiet()
@@ -193,25 +159,8 @@ def study_of(plan: "Plan", name: str) -> "Study":
     guess = guessing_loss(plan.settings)
     pruner = build_pruner(options.pruner, options.n_startup_trials, guess)
     turn = turn_on(options.storage, plan.folder, storage)
-    return open_study(storage, name, plan.space, plan.about, pruner, turn)
-
-
-def unfinished(plan: "Plan") -> str:
-    """The newest sweep that looks for the same and has not ended; empty if none."""
-    from slangmod.commands.sweep_plan import fingerprint
-    from slangmod.commands.sweep_report import REPORT, read_report
-    from slangmod.commands.sweeping import ENDED
-
-    found = Path(plan.settings.workdir, RUNS).glob(f"*/{REPORT}")
-    for path in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True):
-        try:
-            report = read_report(path.parent)
-        except DataError:
-            continue
-        if report.fingerprint == fingerprint(plan) and report.state != ENDED:
-            LOG.info("going on with sweep '%s', which has not ended", report.name)
-            return path.parent.name
-    return ""
+    with judged(place_of(options.storage, plan.folder)):
+        return open_study(storage, name, plan.space, plan.about, pruner, turn)
 
 
 def report_of(plan: "Plan", state: str, records: "tuple[Record, ...]") -> "Report":
@@ -274,8 +223,10 @@ def conclude(plan: "Plan", report: "Report", reason: str, signals: Signals) -> N
         reasons = [trial.reason for trial in report.trials if trial.reason]
         last = f"; the last said: {printable(reasons[-1])}" if reasons else ""
         raise RunError(f"sweep '{plan.name}': no trial came to its end{last}")
-    pictures = draw(plan.folder, report)
     say_table(report, SHOWN_AT_THE_END)
-    if pictures:
-        LOG.info("pictures: %s", ", ".join(picture.name for picture in pictures))
+    try:
+        if pictures := draw(plan.folder, report):
+            LOG.info("pictures: %s", ", ".join(picture.name for picture in pictures))
+    except DataError as error:  # the sweep has come to its end all the same
+        LOG.warning("no pictures: %s", error)
     LOG.info("`slangmod train --toml %s` makes the best trial once more", path)

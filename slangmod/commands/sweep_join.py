@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from slangmod.commands.signals import Signals
 from slangmod.commands.sweep import course_of, stopped, study_of, way_on
+from slangmod.commands.sweep_folder import known_as, refuse_ways_out
 from slangmod.commands.sweep_plan import make_plan
 from slangmod.commands.sweeping import STOPPED
 from slangmod.errors import UserError
@@ -25,14 +26,15 @@ def join(resolved: Resolved, program: Sequence[str], patience: float) -> None:
     assert resolved.settings.name is not None
     plan = make_plan(resolved, resolved.settings.name)
     until = time.monotonic() + patience
-    while (about := read_mark(plan.folder)) is None:
+    while read_mark(plan.folder) is None:
         if time.monotonic() >= until:
             raise UserError(
                 f"{plan.folder}: there is no sweep to help with; leave out --join"
             )
         time.sleep(1.0)
+    refuse_ways_out(plan.folder)
     with Signals(way_on=way_on(plan)) as signals:
-        study = study_of(plan, str(about["study"]))
+        study = study_of(plan, known_as(plan)[1])
         signals.arm()
         LOG.info("helping with sweep '%s' in %s", plan.name, plan.folder)
         reason = course_of(plan, program, signals, study, uuid.uuid4().hex).run()

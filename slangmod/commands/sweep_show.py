@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 def run(call: Call) -> None:
     """Print the trials of a sweep, or draw its pictures anew."""
     need_libraries(call.settings)
+    from slangmod.commands.sweep_folder import refuse_ways_out
     from slangmod.commands.sweep_report import draw, read_report
 
     folder = RunDir.of(call.settings.workdir, named(call)).root
     report = read_report(folder)
     if call.action == "sweep plot":
+        refuse_ways_out(folder)
         drawn = draw(folder, report)
         if not drawn:
             raise DataError(f"{folder}: there is nothing that could be drawn")
         say("".join(f"{picture}\n" for picture in drawn))
     elif call.flags.get("json"):
-        say(json.dumps(report.table(), indent=2, ensure_ascii=False) + "\n")
+        say(json.dumps(report.table(), indent=2) + "\n")
     else:
         say_table(report, most(call))
 

@@ -58,7 +58,8 @@ def measured(value: float | None) -> str:
 def in_words(parameters: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """Parameters in one line: ``learning_rate 0.0031, batch_size 32``."""
     return ", ".join(
-        f"{names.get(name, name)} {shown(value)}" for name, value in parameters.items()
+        f"{printable(names.get(name, name))} {shown(value)}"
+        for name, value in parameters.items()
     )
 
 
@@ -66,9 +67,9 @@ def line_of(told: Record, metric: str, names: Mapping[str, str]) -> str:
     """A line about a trial that has ended."""
     parts = [f"trial {told.number}", in_words(told.parameters, names)]
     if told.state == COMPLETE:
-        parts.append(f"{metric} {measured(told.value)}")
+        parts.append(f"{printable(metric)} {measured(told.value)}")
     else:
-        reason = shorten(told.reason, LONGEST, placeholder=" ...")
+        reason = shorten(printable(told.reason), LONGEST, placeholder=" ...")
         parts.append(f"{told.state}: {reason}" if reason else told.state)
     if told.seconds is not None:
         parts.append(short_time(told.seconds))
@@ -92,9 +93,9 @@ def table(
 ) -> str:
     """The trials in columns; where ``width`` is too small, parameters stand below."""
     names = short_names(parameters)
-    head = ["trial", metric, "time"]
+    head = ["trial", printable(metric), "time"]
     rows = [[str(r.number), _value(r), _time(r)] for r in records]
-    full_head = [*head, *(names[name] for name in parameters)]
+    full_head = [*head, *(printable(names[name]) for name in parameters)]
     full = [
         [*row, *(shown(record.parameters.get(name)) for name in parameters)]
         for row, record in zip(rows, records, strict=True)

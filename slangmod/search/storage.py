@@ -1,55 +1,42 @@
 """Where a study is kept: a journal file that mends itself, or a database."""
 
-import json
+import sqlite3
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
-from filelock import FileLock
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import text
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb.models import BaseModel
+from sqlalchemy import URL, make_url, text
 
 from slangmod.errors import DataError, UserError
-from slangmod.files import cut
+from slangmod.reading import open_regular
+from slangmod.search.journal import WAY_OUT, open_journal
 from slangmod.search.study import Turn
+from slangmod.search.turns import FileTurn
+from slangmod.settings.literals import printable
 
 JOURNAL = "study.journal"
 DATABASE = "://"
 """What the address of a database has in it, and no name of a file."""
 
-FIRST = b'{"op_code"'
-"""What each line of a journal begins with."""
+TRIES, PAUSE = 5, 0.2
+"""Attempts to make the tables of a new database, which others may be making, too, and
+the seconds in between."""
 
-TRIES = 5
-"""Attempts to make the tables of a new database, which others may be making, too."""
+TIMEOUT = 60
+"""Seconds to wait for others who write to a file of sqlite's."""
 
 KEY = 0x736C616E67
 """By which PostgreSQL knows the lock of those who take turns."""
 
 DRIVERS = {"postgresql": "pip install 'psycopg[binary]'"}
 """How to get what SQLAlchemy talks to a database with."""
-
-
-class JournalLock:
-    """The lock of a journal, which the system frees when its holder dies."""
-
-    def __init__(self, journal: Path) -> None:
-        self._lock = FileLock(f"{journal}.lock", thread_local=False)
-
-    def acquire(self) -> bool:
-        """Wait until nobody else holds it."""
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        """Let others write."""
-        self._lock.release()
 
 
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
@@ -62,71 +49,38 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     return open_journal(folder / JOURNAL if storage is None else Path(storage))
 
 
-def open_journal(path: Path) -> JournalStorage:
-    """The journal at ``path``, made if need be, mended where a write was cut short."""
-    if not path.parent.is_dir():
-        raise UserError(f"sweep.storage = {path}: there is no folder {path.parent}")
-    lock = JournalLock(path)
-    lock.acquire()
-    try:
-        mend(path)
-    finally:
-        lock.release()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            backend = JournalFileBackend(str(path), lock)  # type: ignore[arg-type]
-            return JournalStorage(backend)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path}: is damaged, or no journal of optuna ({error}); move it away, "
-                "or set sweep.storage to another"
-            ) from None
+def place_of(storage: str | None, folder: Path) -> str:
+    """Where that is, in words, without a password."""
+    if storage is None or DATABASE not in storage:
+        return str(folder / JOURNAL if storage is None else storage)
+    return str(file_of(make_url(storage)) or "sweep.storage")
 
 
-def mend(path: Path) -> None:
-    """Cut off a last line that was not written to its end.
-
-    What is glued to such a line by the next write would make the journal unreadable.
-    The caller holds the lock.
-    """
-    if not path.is_file():
-        return
-    content = path.read_bytes()
-    sound = len(content)
-    while sound:
-        start = content.rfind(b"\n", 0, sound - 1) + 1
-        if content[sound - 1 : sound] == b"\n" and is_json(content[start:sound]):
-            break
-        sound = start
-    is_first = b"\n" not in content and FIRST.startswith(content[: len(FIRST)])
-    if sound == 0 and content and not is_first:
-        raise DataError(f"{path}: is no journal of a study; set another sweep.storage")
-    if sound < len(content):
-        cut(path, sound)
-
-
-def is_json(line: bytes) -> bool:
-    """Whether ``line`` can be read."""
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+def file_of(url: URL) -> Path | None:
+    """The file of a database that is one, and has a place on disk."""
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    if not is_file or str(url.database).startswith((":memory:", "file:")):
+        return None
+    return Path(str(url.database))
 
 
 def open_database(address: str) -> RDBStorage:
     """The database at ``address``, its tables made if need be.
 
-    Raises UserError, without the address, which may hold a password.
+    Raises UserError, without the address, which may hold a password, and DataError for
+    a file that is something else; then nothing has changed.
     """
     kind = address.partition(DATABASE)[0]
-    options = {"connect_args": {"timeout": 60}} if kind.startswith("sqlite") else {}
+    options = (
+        {"connect_args": {"timeout": TIMEOUT}} if kind.startswith("sqlite") else {}
+    )
     if kind == "postgresql" and find_spec("psycopg") is not None:
         # SQLAlchemy would look for the driver before this one, psycopg2.
         address = address.replace(kind, "postgresql+psycopg", 1)
     for left in reversed(range(TRIES)):
         try:
+            if file := file_of(make_url(address)):
+                refuse_other(file)
             return RDBStorage(address, engine_kwargs=options)
         except ImportError as error:
             how = DRIVERS.get(kind, str(error))
@@ -135,12 +89,45 @@ def open_database(address: str) -> RDBStorage:
             ) from None
         except Exception as error:  # whatever the driver of the database raises
             if not left:
-                reason = " ".join(str(error).split())[:300]
+                if isinstance(error, DataError):
+                    raise
+                reason = printable(" ".join(str(error).split())[:300])
                 raise UserError(
                     f"sweep.storage: there is no way to the {kind} database: {reason}"
                 ) from None
-            time.sleep(0.2)
+            time.sleep(PAUSE)
     raise AssertionError  # the last attempt returns or raises
+
+
+def refuse_other(path: Path) -> None:
+    """Raise DataError if there is something at ``path`` that keeps no studies."""
+    try:
+        open_regular(path).close()
+        problem = _fault(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    except sqlite3.Error as error:
+        problem = printable(str(error))
+    if problem:
+        raise DataError(f"{path}: cannot keep a study: {problem}; {WAY_OUT}")
+
+
+def _fault(path: Path) -> str:
+    """Why a file of sqlite's is not one of optuna's; empty if it is, or is empty."""
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as database:
+        for (said,) in database.execute("PRAGMA quick_check(1)"):
+            if said != "ok":
+                return f"damaged ({printable(str(said))[:100]})"
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        there = {name for (name,) in names}
+        for table in BaseModel.metadata.sorted_tables if there else ():
+            rows = database.execute(f"PRAGMA table_info({table.name})")
+            if not {*table.columns.keys()} <= {row[1] for row in rows}:
+                return f"it is a database without optuna's table of {table.name}"
+    return ""
 
 
 def turn_on(address: str | None, folder: Path, storage: BaseStorage) -> Turn:
@@ -153,11 +140,10 @@ def turn_on(address: str | None, folder: Path, storage: BaseStorage) -> Turn:
         url = storage.engine.url
         if url.get_backend_name() == "postgresql":
             return partial(_turn_in_postgresql, storage)
-        is_file = url.get_backend_name() == "sqlite" and url.database
-        place = Path(str(url.database)) if is_file else folder / JOURNAL
+        place = file_of(url) or folder / JOURNAL
     else:
         place = folder / JOURNAL if address is None else Path(address)
-    return partial(FileLock, f"{place}.turn")
+    return partial(FileTurn, Path(f"{place}.turn"))
 
 
 @contextmanager

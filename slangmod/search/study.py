@@ -15,6 +15,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from slangmod.errors import DataError, UserError
 from slangmod.search.proposals import Proposal, Question, distributions
+from slangmod.search.soundness import (
+    HOME,
+    REASON,
+    SECONDS,
+    TOKEN,
+    is_about,
+    refuse_unsound,
+)
 from slangmod.search.space import Space
 from slangmod.settings.literals import printable
 
@@ -22,8 +30,7 @@ LONGEST = 200
 """Characters of a value that is told."""
 
 ABOUT = "slangmod"
-HOME, TOKEN, REASON, SECONDS = "home", "token", "reason", "seconds"
-"""Attributes of a study, and of its trials."""
+"""The attribute of a study that says what has to stay the same."""
 
 COUNT = "count of "
 """What the attribute of a study begins with that is the count of a home."""
@@ -201,7 +208,8 @@ def open_study(
     """The study called ``name``, made if need be.
 
     ``about`` is what has to stay the same: space, direction, metric, settings. Raises
-    UserError, naming what differs, where the study was begun with something else.
+    UserError, naming what differs, where the study was begun with something else, and
+    ValueError, or whatever optuna does, where what is kept is no study of slangmod's.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:  # looked up first: an attempt to create it leaves a trace
@@ -220,13 +228,19 @@ def open_study(
     then = study.user_attrs.get(ABOUT)
     if then is None and study.get_trials(deepcopy=False):
         raise DataError(
-            f"study '{name}': was not made by slangmod; give the sweep another --name"
+            f"study '{printable(name)}': was not made by slangmod; give the sweep "
+            "another --name"
         )
     if then is None:
         study.set_user_attr(ABOUT, dict(about))
-    elif problems := differences(name, then, about):
+    elif not is_about(then):
+        raise ValueError("what has to stay the same cannot be read")
+    elif problems := differences(printable(name), then, about):
         raise UserError(*problems)
-    return Study(study, space, turn)
+    refuse_unsound(study, space, about["direction"])
+    found = Study(study, space, turn)
+    found.counts()
+    return found
 
 
 def differences(
@@ -235,8 +249,9 @@ def differences(
     """In what a sweep differs from the one of that name that was begun."""
     old, new = _flat(then), _flat(now)
     return [
-        f"{key}: is now {_brief(new.get(key))}, sweep '{name}' was begun with "
-        f"{_brief(old.get(key))}; leave it as it was, or give the sweep another --name"
+        f"{_brief(key)}: is now {_brief(new.get(key))}, sweep '{name}' was begun "
+        f"with {_brief(old.get(key))}; leave it as it was, or give the sweep another "
+        "--name"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]

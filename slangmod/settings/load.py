@@ -51,6 +51,7 @@ def resolve(
     start: Sequence[Entry] = (),
     at_hand: AtHand = nothing_at_hand,
     searching: StandIn | None = None,
+    partial: bool = False,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
@@ -58,13 +59,14 @@ def resolve(
     ``start`` stands above ``file`` and below all else. ``at_hand`` tells expressions of
     the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``,
     and the setting has the value that this makes of it; whether that goes together with
-    others is left open. Raises SettingsError with every problem there is.
+    others is left open, and so it is of what is not given if that is ``partial``: then
+    it is a run's, not default. Raises SettingsError with every problem there is.
     """
     variables = sources.of_environment(environment or {})
     stronger = [list(start), variables, sources.of_flags(flags)]
     layers = stack(file, stronger)
     if searching is None:
-        return _resolved(layers, at_hand)
+        return _resolved(layers, at_hand, partial=partial)
     layers.entries = [list(map(sought, entries)) for entries in layers.entries]
     going_on_with = stand_ins(layers.entries, searching)
     layers.entries.append([entry for entry in going_on_with if not amiss(entry)])
@@ -125,10 +127,12 @@ def _resolved(
     layers: Layers,
     at_hand: AtHand = nothing_at_hand,
     undecided: Collection[Key] = (),
+    *,
+    partial: bool = False,
 ) -> Resolved:
     """The layers put on top of each other, or SettingsError with all problems.
 
-    Settings that are ``undecided`` cannot clash.
+    Settings that are ``undecided`` cannot clash, nor can defaults if ``partial``.
     """
     problems = list(layers.problems)
     sound: list[list[Entry]] = []
@@ -147,7 +151,7 @@ def _resolved(
     if not layers.problems and not faults:
         for clash in clashes(resolved.settings):
             keys = [_key(name, history) for name in clash.keys]
-            if bad.isdisjoint(keys):
+            if bad.isdisjoint(keys) and (not partial or history.keys() >= {*keys}):
                 problems.append(_told(keys, clash.reason, resolved, rank))
     if problems:
         raise SettingsError(*abridged(problems))

@@ -48,3 +48,17 @@ def test_a_line_tells_of_one_trial():
         "trial 1 | learning_rate 0.01 | test_loss 2.5000 | 1m01s"
     )
     assert line_of(RECORDS[4], "test_loss", names).endswith("| pruned | 1s")
+
+
+HOSTILE = "a\x1b[2Jb\u202ec\u2066d\x9be\nf\x7f\u2028g"
+
+
+def test_no_sign_that_a_terminal_obeys_is_printed():
+    record = Record(0, COMPLETE, {HOSTILE: HOSTILE, RATE: 0.5}, 1.0, 2.0, HOSTILE)
+    failed = Record(1, FAILED, {HOSTILE: 1}, reason=HOSTILE)
+    for width in (20, 300):
+        text = table([record, failed], [HOSTILE, RATE], HOSTILE, width)
+        assert all(line.isprintable() for line in text.splitlines())
+        assert "u001b" in text
+    for told in (record, failed):
+        assert line_of(told, HOSTILE, {HOSTILE: HOSTILE}).isprintable()

@@ -207,6 +207,81 @@ def test_a_permitted_change_is_the_runs_own_from_then_on(work, capsys, promise) 
     promise("R13", 3)
 
 
+def test_what_is_permitted_once_a_run_has_ended_is_written_down_at_once(
+    work, capsys, promise
+) -> None:
+    run = RunDir.of(".", "first")
+    rows = run.steps.read_bytes()
+    summary = run.summary.read_bytes()
+    flag = ("--train.learning_rate", "0.002", "--allow-change", "train.learning_rate")
+    assert resume(*flag) == 0
+    line = "train.learning_rate is 0.002; it was 0.01 (--allow-change)"
+    said = capsys.readouterr().err
+    assert line in said
+    assert "has ended" in said
+    assert run.log.read_text("utf-8").count(line) == 1
+    assert read_changes(run)["train.learning_rate"].now == 0.002
+    assert "--train.learning_rate, was 0.01 in" in run.config.read_text("utf-8")
+    assert (run.steps.read_bytes(), run.summary.read_bytes()) == (rows, summary)
+    kept = (run.changes.read_bytes(), run.log.read_bytes(), run.config.read_bytes())
+    assert resume(*flag) == 0
+    again = (run.changes.read_bytes(), run.log.read_bytes(), run.config.read_bytes())
+    assert again == kept
+    assert resume("--train.max_epochs", "3") == 0
+    after = read_series(run.steps, ("batch", "learning_rate"))
+    assert after["learning_rate"][-1] == pytest.approx(0.002 * (28 - 10) ** -0.5)
+    promise("R13", 2)
+
+
+def test_a_file_of_some_settings_says_nothing_of_the_others(work, capsys) -> None:
+    text = (work / "config.toml").read_text("utf-8")
+    text = text.replace("[train]", '[train]\noptimizer = "momentum"')
+    (work / "config.toml").write_text(text + "[optimizer]\nmomentum = 0.5\n", "utf-8")
+    shutil.rmtree("runs")
+    assert train("first") == 0
+    part = work / "part.toml"
+    # Neither goes together with what is default, though with what the run has.
+    part.write_text("[train]\nmax_epochs = 3\n[optimizer]\nmomentum = 0.5\n", "utf-8")
+    assert resume("--toml", "part.toml") == 0
+    part.write_text("[model]\nn_heads = 2\ndim = 16\n", "utf-8")
+    assert resume("--toml", "part.toml", "--train.max_epochs", "4") == 0
+    assert value_of("train.max_epochs") == 4
+    assert value_of("train.optimizer") == "momentum"
+    capsys.readouterr()
+    part.write_text("[model]\ndim = 20\n[optimizer]\nmomentum = 0.7\n", "utf-8")
+    assert resume("--toml", "part.toml") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": the run has ")[0] for line in said] == [
+        "slangmod: error: part.toml:2: model.dim = 20",
+        "slangmod: error: part.toml:4: optimizer.momentum = 0.7",
+    ]
+    part.write_text("[train]\nlearning_rate = 0.1\nmin_learning_rate = 0.2\n", "utf-8")
+    assert resume("--toml", "part.toml") == 2
+    assert "must be at most train.learning_rate" in capsys.readouterr().err
+
+
+def test_a_stage_that_came_by_hand_is_permitted_all_at_once(work, capsys) -> None:
+    begin_otherwise(work, "", STAGES)
+    run = RunDir.of(".", "first")
+    config = run.config.read_text("utf-8")
+    added = '[[stage]]\nname = "last"\nsteps = 2\ntrain.gamma = 0.5\n'
+    run.config.write_text(config + added, "utf-8")
+    capsys.readouterr()
+    assert resume("--train.max_steps", "13") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "config.toml: [[stage]] 4: the run has none; --allow-change stage.4 " in said
+    further = ("--train.max_steps", "13", "--allow-change", "stage.4")
+    assert resume(*further) == 0
+    assert "stage.4.train.gamma" in read_changes(run)
+    assert resume("--train.max_steps", "15") == 0
+    longer = config + added + "data.seq_len = 8\n"
+    run.config.write_text(longer, "utf-8")
+    capsys.readouterr()
+    assert resume("--train.max_steps", "17", "--allow-change", "stage.4") == 2
+    assert "stage.4.data.seq_len is now 8" in capsys.readouterr().err
+
+
 def test_other_data_need_permission_and_another_tokenizer_has_none(
     work, capsys, promise
 ) -> None:

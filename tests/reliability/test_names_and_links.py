@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slangmod.cli import main
+from slangmod.commands import sweep_report
 from slangmod.errors import SlangmodError
 from slangmod.runs.directory import RunDir
 from tests.reliability.small_work import make_work, train
@@ -40,6 +41,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         make_work(folder)
         assert train("first", "--train.max_steps", "3") == 0
+        patch.setattr(sweep_report, "find_spec", lambda _: None)  # no pictures
+        assert main([*SEARCH, "--sweep.n_trials", "1"]) == 0
     return folder
 
 
@@ -76,6 +79,11 @@ def test_no_odd_name_makes_a_folder(work, capsys, promise) -> None:
     promise("R18", len(NAMES))
 
 
+SEARCH = (
+    *("sweep", "--toml", "config.toml", "--name", "search"),
+    *("--train.learning_rate", "choice(0.01, 0.02)", "--train.max_steps", "1"),
+)
+
 LINKS = {
     "runs": ("train", "--toml", "config.toml", "--name", "new"),
     "runs/new": ("train", "--toml", "config.toml", "--name", "new"),
@@ -87,6 +95,16 @@ LINKS = {
     "runs/first/run.lock": ("resume", "--name", "first", "--train.max_steps", "4"),
     "corpus": ("clean", "--toml", "config.toml", "--files.min_doc_len", "2"),
     "encodings": ("encode", "--toml", "config.toml"),
+    **{
+        f"runs/search/{name}": (*SEARCH, "--sweep.n_trials", "2")
+        for name in (
+            *("study.journal", "study.journal.lock", "study.journal.turn"),
+            *("sweep.lock", "sweep.holder", "sweep.log", "sweep.toml", "best.toml"),
+            *("trial-000", "trial-001", ".slangmod.json"),
+        )
+    },
+    "runs/search": (*SEARCH, "--sweep.n_trials", "2"),
+    "runs/search/history.svg": ("sweep", "plot", "search"),
 }
 
 
@@ -100,6 +118,8 @@ def test_nothing_is_written_or_deleted_through_a_link(
         shutil.move(path, target)
     elif "." not in path.name:
         target.mkdir()
+    elif name.startswith("runs/search/"):
+        target.write_text("mine")
     if name == "encodings":
         (target / "train-00000.bin").write_bytes(b"ab")  # so that it is to be remade
     path.symlink_to(target)
@@ -108,6 +128,7 @@ def test_nothing_is_written_or_deleted_through_a_link(
     assert content_of(work.parent / "outside") == before
     said = capsys.readouterr().err
     assert "link" in said
+    assert said.count("error: ") == 1
     assert path.is_symlink()
     promise("R18", 1)
 

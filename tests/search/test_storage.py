@@ -1,16 +1,23 @@
+import os
+import random
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from slangmod.errors import DataError, UserError
+from slangmod.search import storage
 from slangmod.search.dimensions import Interval
-from slangmod.search.storage import JOURNAL, open_storage
+from slangmod.search.journal import judged
+from slangmod.search.storage import JOURNAL, open_storage, place_of, turn_on
 from slangmod.search.study import COMPLETE, open_study
 
 SPACE = {"model.dropout": Interval(0.0, 0.5)}
 ABOUT = {"space": {}, "direction": "minimize", "metric": "test_loss", "settings": {}}
 
 
-def opened(folder, storage=None):
-    return open_study(open_storage(storage, folder), "s", SPACE, ABOUT)
+def opened(folder, address=None):
+    return open_study(open_storage(address, folder), "s", SPACE, ABOUT)
 
 
 def ask(study):
@@ -68,3 +75,88 @@ def test_an_address_that_leads_nowhere_is_told_without_its_password(tmp_path):
         with pytest.raises(UserError, match=r"sweep\.storage") as told:
             opened(tmp_path, address)
         assert "secret" not in str(told.value)
+
+
+def content_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def begun(tmp_path):
+    """The address of a database with a trial in it, and its file."""
+    address = f"sqlite:///{tmp_path}/study.db"
+    study = opened(tmp_path, address)
+    study.tell(ask(study).number, COMPLETE, value=2.0)
+    return address, tmp_path / "study.db"
+
+
+def foreign(path, *statements):
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def test_a_file_that_is_no_database_of_studies_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "PAUSE", 0)
+    (tmp_path / "notes.txt").write_text("my notes\n" * 500)
+    foreign(tmp_path / "places.db", "CREATE TABLE places (url TEXT)")
+    foreign(tmp_path / "studies.db", "CREATE TABLE studies (title TEXT)")
+    before = content_of(tmp_path)
+    for name in before:
+        with pytest.raises(DataError, match=f"{name}: cannot keep a study"):
+            opened(tmp_path, f"sqlite:///{tmp_path}/{name}")
+        assert content_of(tmp_path) == before
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(DataError, match=f"{name}: cannot keep a study"):
+            opened(tmp_path, f"sqlite:///{tmp_path}/{name}")
+
+
+def test_rows_that_nobody_writes_are_told_and_nothing_changes(tmp_path):
+    address, path = begun(tmp_path)
+    sound = path.read_bytes()
+    for statement in (
+        "UPDATE trials SET state = 'WONDERFUL'",
+        "UPDATE trials SET number = 7",
+        "UPDATE trial_values SET value_type = 'INF_POS', value = NULL",
+        "UPDATE trial_params SET param_value = 'much'",
+        "UPDATE trial_params SET distribution_json = '[[['",
+        "UPDATE study_directions SET direction = 'MAXIMIZE'",
+        "UPDATE study_user_attributes SET value_json = '[1]'",
+        "DELETE FROM trial_params",
+    ):
+        path.write_bytes(sound)
+        foreign(path, statement)
+        before = content_of(tmp_path)
+        with pytest.raises(UserError) as told, judged(place_of(address, tmp_path)):
+            opened(tmp_path, address)
+        assert len(str(told.value).splitlines()) == 1, statement
+        assert content_of(tmp_path) == before, statement
+
+
+def test_a_damaged_database_is_told_and_nothing_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "PAUSE", 0)
+    address, path = begun(tmp_path)
+    sound, chance, refused = path.read_bytes(), random.Random(3), 0
+    for _ in range(20):
+        content = bytearray(sound)
+        start = chance.randrange(len(content))
+        content[start : start + 4000] = chance.randbytes(4000)
+        path.write_bytes(content)
+        before = content_of(tmp_path)
+        try:
+            with judged(place_of(address, tmp_path)):
+                opened(tmp_path, address)
+        except UserError as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+            assert content_of(tmp_path) == before
+    assert refused > 10
+
+
+def test_a_database_in_memory_has_no_place_on_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for address in ("sqlite://", "sqlite:///:memory:"):
+        study = open_storage(address, tmp_path)
+        with turn_on(address, tmp_path, study)():
+            assert [path.name for path in tmp_path.iterdir()] == ["study.journal.turn"]
