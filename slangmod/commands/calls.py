@@ -54,6 +54,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
                 start=_object(arguments, problems),
                 at_hand=data_at_hand,
                 searching=stand_in if searches else None,
+                piped=True,
             )
         except SettingsError as error:
             problems += error.problems

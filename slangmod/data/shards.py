@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from slangmod.data.checking import TOKEN_BYTES, faults_of
 from slangmod.errors import DataError
 from slangmod.files import MARKER, read_mark, sha256_of
-from slangmod.reading import LARGEST_JSON, parsed, read_limited
+from slangmod.reading import LARGEST_JSON, open_regular, parsed, read_limited
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
@@ -87,7 +87,8 @@ class Encodings:
 
         parts, before = [np.empty(0, np.int64)], 0
         for shard in self.manifest.splits[split].shards:
-            ends = np.fromfile(self.folder / shard.ends, "<u8").astype(np.int64)
+            with open_regular(self.folder / shard.ends) as stream:
+                ends = np.fromfile(stream, "<u8").astype(np.int64)
             parts.append(ends + before)
             before += shard.tokens
         return np.concatenate(parts)
@@ -96,7 +97,8 @@ class Encodings:
         """[vocab] bytes of text that each id stands for; the end symbol none."""
         import numpy as np
 
-        return np.fromfile(self.folder / TOKEN_BYTES, "<u2").astype(np.int64)
+        with open_regular(self.folder / TOKEN_BYTES) as stream:
+            return np.fromfile(stream, "<u2").astype(np.int64)
 
     def fingerprint(self) -> str:
         """sha256 of the manifest that was opened, and so of all there was."""

@@ -51,6 +51,7 @@ def resolve(
     start: Sequence[Entry] = (),
     at_hand: AtHand = nothing_at_hand,
     searching: StandIn | None = None,
+    piped: bool = False,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
@@ -58,11 +59,12 @@ def resolve(
     ``start`` stands above ``file`` and below all else. ``at_hand`` tells expressions of
     the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``,
     and the setting has the value that this makes of it; whether that goes together with
-    others is left open. Raises SettingsError with every problem there is.
+    others is left open. ``piped``: ``file`` may be a pipe. Raises
+    SettingsError with every problem there is.
     """
     variables = sources.of_environment(environment or {})
     stronger = [list(start), variables, sources.of_flags(flags)]
-    layers = stack(file, stronger)
+    layers = stack(file, stronger, piped=piped)
     if searching is None:
         return _resolved(layers, at_hand)
     layers.entries = [list(map(sought, entries)) for entries in layers.entries]
