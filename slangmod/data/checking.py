@@ -33,6 +33,14 @@ def faults_of(folder: Path, manifest: "Manifest") -> Iterator[Fault]:
             yield from _nonsense(folder, shard, manifest)
 
 
+def numbers_in(path: Path, kind: str) -> "NDArray[Any]":
+    """All numbers of a file that holds nothing else."""
+    import numpy as np
+
+    with open_regular(path) as stream:
+        return np.fromfile(stream, kind)
+
+
 CHANGED: Final = "its content has changed"
 
 
@@ -59,8 +67,7 @@ def _misplaced(path: Path, ids: "NDArray[Any]", end: int) -> str | None:
     """What is wrong with the ends of the documents in ``ids``."""
     import numpy as np
 
-    with open_regular(path) as stream:
-        ends: NDArray[np.uint64] = np.fromfile(stream, "<u8")
+    ends = numbers_in(path, "<u8")
     if not len(ends) or ends[-1] != len(ids):
         return "does not end where its shard does"
     if ends[0] == 0 or np.any(ends[1:] <= ends[:-1]):

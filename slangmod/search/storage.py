@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from slangmod.errors import DataError, UserError
 from slangmod.files import cut
+from slangmod.reading import IrregularError, open_regular
 from slangmod.search.study import Turn
 
 JOURNAL = "study.journal"
@@ -90,9 +91,13 @@ def mend(path: Path) -> None:
     What is glued to such a line by the next write would make the journal unreadable.
     The caller holds the lock.
     """
-    if not path.is_file():
+    try:
+        with open_regular(path) as stream:
+            content = stream.read()
+    except FileNotFoundError:
         return
-    content = path.read_bytes()
+    except (IrregularError, IsADirectoryError):
+        raise DataError(f"{path}: is no file; set another sweep.storage") from None
     sound = len(content)
     while sound:
         start = content.rfind(b"\n", 0, sound - 1) + 1

@@ -3,6 +3,7 @@
 # ruff: noqa: E501  (one case per line, however long: tables)
 
 import os
+from functools import partial
 
 import pytest
 
