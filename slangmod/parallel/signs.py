@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.files import MARKER, folder_aside, mark, remove_folder
-from slangmod.reading import read_json, refuse_link
+from slangmod.reading import read_json
 
 
 def make(folder: Path) -> None:
-    """Make the folder of a meeting, unless it is there; DataError if it is a link."""
-    refuse_link(folder)
+    """Make the folder of a meeting, unless it is there."""
     if not (folder / MARKER).is_file():
         with folder_aside(folder) as aside:
             mark(aside, {"made_by": "crew"})
