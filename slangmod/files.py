@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from slangmod.errors import DataError, name_place
-from slangmod.reading import read_json, refuse_link
+from slangmod.reading import open_regular, read_json, refuse_link, regular
 
 ASIDE = ".aside-"
 """Prefix of what is being written; anything that bears it is ours to sweep away."""
@@ -256,9 +256,12 @@ def sweep_asides(folder: Path, ending: str = "") -> None:
 
 def cut(path: Path, size: int) -> None:
     """Drop all of ``path`` behind its first ``size`` bytes, durably."""
-    with path.open("rb+") as stream:
-        stream.truncate(size)
-        os.fsync(stream.fileno())
+    descriptor = regular(path, os.O_RDWR)
+    try:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def unlisted(folder: Path) -> tuple[str, ...]:
@@ -292,6 +295,6 @@ def scratch() -> Iterator[BinaryIO]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of the file's bytes."""
-    with path.open("rb") as stream:
+    """Hexadecimal sha256 of the file's bytes; OSError if it is no regular file."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

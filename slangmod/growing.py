@@ -1,15 +1,35 @@
 """Files that grow at their end, such as logs and tables, on a disk that may be full."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
+from slangmod.errors import DataError
 from slangmod.files import cut, sync_folder
-from slangmod.reading import bounded_lines, is_there
+from slangmod.reading import bounded_lines, is_there, open_regular, regular
 
 ROOM = 64 * 2**20
 """Bytes of one file that wait in memory at most."""
+
+
+NEVER: Final = (errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EINVAL)
+"""Errors that waiting does not mend."""
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise DataError if nothing can ever be appended to what is at ``path``."""
+    try:
+        os.close(regular(path, os.O_WRONLY | os.O_APPEND))
+    except OSError as error:
+        if error.errno in NEVER:
+            reason = str(error.strerror)
+            raise DataError(
+                f"{path}: cannot be written: {reason[:1].lower() + reason[1:]}; move "
+                "it away"
+            ) from None
 
 
 class Growing:
@@ -80,7 +100,7 @@ class Growing:
         """All lines, of which the last that is written may end in what waits."""
         torn = b""
         if is_there(self.path):
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 for line in bounded_lines(stream, longest):
                     if torn:
                         yield torn
@@ -108,8 +128,8 @@ class Growing:
         """Give the system all that waits."""
         try:
             if self._descriptor is None:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._descriptor = os.open(self.path, flags, 0o666)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._descriptor = regular(self.path, flags)
             while self._waiting:
                 done = os.write(self._descriptor, self._waiting)
                 del self._waiting[:done]

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slangmod.errors import RunBusyError, RunError
+from slangmod.errors import DataError, RunBusyError, RunError
 from slangmod.files import write_text
+from slangmod.reading import LONGEST_LINE, IrregularError, read_limited, regular
 
 ATTEMPTS, PAUSE = 5, 0.1
 """How often a lock is asked for that is held, and the seconds in between."""
@@ -27,8 +28,9 @@ def holder_file(path: Path) -> Path:
 def holder_of(path: Path) -> str:
     """Who holds the lock ``path``, as far as that is known."""
     try:
-        return holder_file(path).read_text("utf-8").strip() or "another process"
-    except OSError:
+        content = read_limited(holder_file(path), LONGEST_LINE)
+        return content.decode("utf-8", "replace").strip() or "another process"
+    except (OSError, ValueError):
         return "another process"
 
 
@@ -37,7 +39,7 @@ def is_locked(path: Path) -> bool:
     if not holder_file(path).is_file():
         return False
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = regular(path, os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -58,10 +60,14 @@ def locked(path: Path, what: str) -> Iterator[Callable[[], bool]]:
 
     What is given tells whether it still is: not where the file was removed, for then
     others can hold another of that name. Raises RunBusyError, naming host and process
-    of the holder, if it is taken, and RunError where the file system has no locks.
+    of the holder, if it is taken, RunError where the file system has no locks, and
+    DataError where ``path`` is no file.
     """
     holder = holder_file(path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = regular(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except (IrregularError, IsADirectoryError):
+        raise DataError(f"{path}: is no file, and so no lock; move it away") from None
     try:
         if not (_obtained(descriptor, path) and _is_there(descriptor, path)):
             raise RunBusyError(f"{what} is in use by {holder_of(path)}")

@@ -9,14 +9,18 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 from slangmod.errors import DataError
 
 LARGEST_JSON: Final = 1 << 24
 """Bytes: some ten thousand times a usual manifest. Empty tables, the worst there is,
 take 25 times as much memory."""
+
+
+IRREGULAR: Final = "not a regular file"
 
 
 def is_there(path: Path) -> bool:
@@ -37,20 +41,46 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """``path`` opened for reading; OSError if it is no regular file.
+def refuse_irregular(path: Path) -> None:
+    """Raise DataError if what is at ``path`` is neither a file nor a folder."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:  # somebody has removed it meanwhile
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise DataError(f"{path}: is {IRREGULAR}; remove it")
 
-    A pipe would make its reader wait for ever, and a device has no end.
+
+class IrregularError(OSError):
+    """There is a pipe, a device or a socket where a file should be."""
+
+
+def regular(path: Path, flags: int, mode: int = 0o666) -> int:
+    """A descriptor of the file ``path``, opened with ``flags`` of ``os.open``.
+
+    Raises IrregularError, and waits for nobody, if it is no regular file: a pipe would
+    make who opens it wait for ever, and a device has no end.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
+    careful = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | careful, mode)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # of a socket, or a pipe that nobody reads
+            raise
+        raise IrregularError(errno.EINVAL, IRREGULAR, str(path)) from None
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
         os.set_blocking(descriptor, True)
-        return os.fdopen(descriptor, "rb")
+        return descriptor
     os.close(descriptor)
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise OSError(errno.EINVAL, "not a regular file", str(path))
+    raise IrregularError(errno.EINVAL, IRREGULAR, str(path))
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """``path`` opened for reading; OSError if it is no regular file."""
+    return os.fdopen(regular(path, os.O_RDONLY), "rb")
 
 
 def read_limited(path: Path, most: int) -> bytes:

@@ -253,3 +253,50 @@ def test_only_files_py_opens_files_for_writing(module):
                 and isinstance(argument.value, str)
             ]
             assert not any(set(text) & set("wax+") for text in texts), module
+
+
+OPENING = {
+    *("open", "read_text", "read_bytes", "fdopen", "fromfile", "memmap", "safe_open"),
+    *("ParquetFile", "read_metadata", "read_table", "load_file"),
+}
+"""Last names of calls that open a file by its path, or may."""
+
+OPENS = {
+    "reading": {"os.open", "os.fdopen"},
+    # folders and files that are its own, beside what it writes
+    "files": {"os.open", "aside.open", "path.open"},
+    # what is given to these is known to be a regular file, or a stream of one
+    "data/checking": {"np.memmap", "np.fromfile"},
+    "model/folder": {"safe_open"},
+    "training/parts": {"safe_open"},
+    "text/corpus": {"read_metadata"},
+    "text/readers": {"ParquetFile"},
+    "text/unpacking": {"gzip.open"},
+    # what a user names, which may be a pipe
+    "settings/read": {"path.open"},
+    # files of Python, of slangmod, of the system
+    "text/sample": {"path.read_bytes"},
+    "runs/pages": {"resources.files('slangmod.runs').joinpath('web', name).read_text"},
+    "training/memory": {"path.read_text"},
+    "runs/environment": {"CPU_INFO.read_text"},
+    "cli": {"os.open"},
+    "commands/streams": {"os.open"},
+    "commands/profile": {"aside.read_bytes"},
+    # a log, which opens nothing but what grows
+    "commands/recording": {"log.open"},
+    "commands/resume": {"log.open"},
+    "commands/sweep_folder": {"log.open"},
+}
+"""Where a file is opened by other than ``reading.open_regular`` and ``regular``."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_others_may_have_made_is_opened_by_reading_py(module):
+    """Which waits for no pipe and reads no device."""
+    found = {
+        ast.unparse(node.func)
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Call)
+    }
+    opening = {name for name in found if name.rpartition(".")[2] in OPENING}
+    assert opening == OPENS.get(module, set())

@@ -56,6 +56,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
                 at_hand=data_at_hand,
                 searching=stand_in if searches else None,
                 partial=on_run,
+                piped=True,
             )
         except SettingsError as error:
             problems += error.problems

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from slangmod import files
 from slangmod.commands.call import Call
@@ -15,9 +16,12 @@ from slangmod.commands.speaker import Speaker, open_speaker
 from slangmod.errors import UserError
 from slangmod.generation.conversation import STYLES, Conversation
 from slangmod.generation.terminal import printable
-from slangmod.reading import refuse_link
+from slangmod.reading import read_limited, refuse_link
 
 LOG = logging.getLogger(__name__)
+
+LARGEST_SYSTEM: Final = 1 << 20
+"""Bytes of a file that ``chat.system`` names."""
 
 
 def run(call: Call) -> None:
@@ -105,8 +109,8 @@ def read_system(system: str) -> str:
     if not is_file:
         return system
     try:
-        return Path(system).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_limited(Path(system), LARGEST_SYSTEM).decode("utf-8")
+    except (OSError, ValueError) as error:
         raise UserError(f'chat.system = "{system}": {error}') from error
 
 

@@ -38,12 +38,12 @@ def named_runs(call: Call) -> tuple[RunDir, ...]:
 
 def all_runs(call: Call) -> tuple[RunDir, ...]:
     """The runs asked for, or else all in the working directory, newest first."""
-    return named_runs(call) or runs_of(call.settings.workdir)
+    return named_runs(call) or runs_of(call.settings.workdir, LOG.warning)
 
 
 def newest_run(workdir: str) -> RunDir:
     """The run that was begun last, which is said; UserError if there is none."""
-    runs = runs_of(workdir)
+    runs = runs_of(workdir, LOG.warning)
     if not runs:
         raise UserError(
             f"{Path(workdir) / RUNS}: there is no run yet; `slangmod train` makes one"

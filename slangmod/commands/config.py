@@ -98,7 +98,7 @@ def diff(call: Call) -> None:
     sides: list[Resolved] = []
     for word in call.words:
         try:
-            sides.append(resolve(file_of(word)))
+            sides.append(resolve(file_of(word), piped=True))
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -133,7 +133,7 @@ def check(call: Call) -> None:
     problems: list[str] = []
     for word in call.words:
         try:
-            resolve(file_of(word))
+            resolve(file_of(word), piped=True)
         except SettingsError as error:
             problems += error.problems
         else:

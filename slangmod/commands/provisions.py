@@ -13,8 +13,10 @@ from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
 from slangmod.errors import DataError
 from slangmod.parallel.team import Team
+from slangmod.reading import open_regular
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.text.provenance import LARGEST
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ def provisions_of(encodings: Encodings, settings: Settings, team: Team) -> Provi
     rows = dataset_of(encodings, settings, "validation", training=False)
     token_bytes = torch.from_numpy(encodings.token_bytes())
     path = tokenizer_path(settings)
-    tokenizer = path.read_bytes()
+    with open_regular(path) as stream:
+        tokenizer = stream.read(LARGEST)  # of a longer one the hash differs
     encodings.refuse_replaced()
     if sha256(tokenizer).hexdigest() != encodings.manifest.tokenizer_sha256:
         raise DataError(

@@ -22,7 +22,7 @@ from slangmod.errors import RunBusyError, RunError
 from slangmod.files import make_folder, write_bytes
 from slangmod.locks import holder_of
 from slangmod.parallel.shards import shards_of
-from slangmod.reading import is_there
+from slangmod.reading import LARGEST_JSON, is_there, read_limited
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
@@ -95,7 +95,7 @@ class Ground:
 
     def __init__(self, folder: RunDir, recording: Recording, held: ExitStack) -> None:
         self._folder, self._recording, self._held = folder, recording, held
-        self._config = folder.config.read_bytes()
+        self._config = read_limited(folder.config, LARGEST_JSON)
         self._lock = folder.lock_file.stat()
         self._made_again = False
         self.complaints = recording.complaints

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from slangmod.reading import bounded_lines
+from slangmod.reading import bounded_lines, open_regular
 
 LOST = "what is lost can only come from a backup, and resume does without"
 
@@ -27,7 +27,7 @@ def faults_of_table(
     header: list[str] = []
     last = before = 0
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             for number, line in enumerate(bounded_lines(stream), 1):
                 cells = line.decode("utf-8", "replace").rstrip("\n").split(",")
                 if not header:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from slangmod.files import sha256_of
+from slangmod.reading import open_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,14 @@ def faults_of(folder: Path, manifest: "Manifest") -> Iterator[Fault]:
             yield from _nonsense(folder, shard, manifest)
 
 
+def numbers_in(path: Path, kind: str) -> "NDArray[Any]":
+    """All numbers of a file that holds nothing else."""
+    import numpy as np
+
+    with open_regular(path) as stream:
+        return np.fromfile(stream, kind)
+
+
 CHANGED: Final = "its content has changed"
 
 
@@ -46,7 +55,8 @@ def _nonsense(folder: Path, shard: "Shard", manifest: "Manifest") -> Iterator[Fa
     if not shard.tokens:
         return
     dtype = np.dtype(manifest.dtype).newbyteorder("<")
-    ids = np.memmap(folder / shard.name, dtype, "r")
+    with open_regular(folder / shard.name) as stream:
+        ids = np.memmap(stream, dtype, "r")
     if (most := int(ids.max())) >= manifest.vocab:
         yield shard.name, f"has the id {most}, of {manifest.vocab} tokens"
     if (reason := _misplaced(folder / shard.ends, ids, manifest.end)) is not None:
@@ -57,7 +67,7 @@ def _misplaced(path: Path, ids: "NDArray[Any]", end: int) -> str | None:
     """What is wrong with the ends of the documents in ``ids``."""
     import numpy as np
 
-    ends: NDArray[np.uint64] = np.fromfile(path, "<u8")
+    ends = numbers_in(path, "<u8")
     if not len(ends) or ends[-1] != len(ids):
         return "does not end where its shard does"
     if ends[0] == 0 or np.any(ends[1:] <= ends[:-1]):

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from slangmod.data.checking import TOKEN_BYTES, faults_of
+from slangmod.data.checking import TOKEN_BYTES, faults_of, numbers_in
 from slangmod.errors import DataError
 from slangmod.files import MARKER, read_mark, sha256_of
-from slangmod.reading import LARGEST_JSON, parsed, read_limited
+from slangmod.reading import LARGEST_JSON, parsed, read_limited, refuse_irregular
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
@@ -87,16 +87,14 @@ class Encodings:
 
         parts, before = [np.empty(0, np.int64)], 0
         for shard in self.manifest.splits[split].shards:
-            ends = np.fromfile(self.folder / shard.ends, "<u8").astype(np.int64)
+            ends = numbers_in(self.folder / shard.ends, "<u8").astype(np.int64)
             parts.append(ends + before)
             before += shard.tokens
         return np.concatenate(parts)
 
     def token_bytes(self) -> "NDArray[np.int64]":
         """[vocab] bytes of text that each id stands for; the end symbol none."""
-        import numpy as np
-
-        return np.fromfile(self.folder / TOKEN_BYTES, "<u2").astype(np.int64)
+        return numbers_in(self.folder / TOKEN_BYTES, "<u2").astype("int64")
 
     def fingerprint(self) -> str:
         """sha256 of the manifest that was opened, and so of all there was."""
@@ -153,8 +151,10 @@ def made_from(
     """
     folder = corpus_folder(settings)
     paths = sorted(folder.glob("*.parquet"))
-    digests = hashed(paths)
-    files = {path.name: digest for path, digest in zip(paths, digests, strict=True)}
+    for path in paths:
+        refuse_irregular(path)
+    names = (path.name for path in paths)
+    files = dict(zip(names, hashed(paths), strict=True))
     if not files:
         raise DataError(f"{folder}: there is no corpus; run `slangmod clean`")
     tokenizer = sha256_of(tokenizer_path(settings))

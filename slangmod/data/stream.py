@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from slangmod.errors import RunError
+from slangmod.reading import regular
 
 
 @dataclass
@@ -28,8 +29,7 @@ class TokenStream:
 
     def __post_init__(self) -> None:
         """Open the files; what is no whole entry at an end is left out."""
-        flags = os.O_RDONLY | os.O_CLOEXEC
-        self._open = [os.open(path, flags) for path in self.files]
+        self._open = [regular(path, os.O_RDONLY) for path in self.files]
         sizes = [os.fstat(one).st_size for one in self._open]
         size = np.dtype(self.dtype).itemsize
         self.ends = np.cumsum([one // size for one in sizes], dtype=np.int64)

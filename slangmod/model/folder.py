@@ -14,7 +14,7 @@ from slangmod.errors import DataError, SettingsError
 from slangmod.model.build import DOCUMENT_END, assemble, skeleton
 from slangmod.model.sums import WRITTEN, faults_of_files, write_summed
 from slangmod.model.transformer import Transformer
-from slangmod.reading import read_json
+from slangmod.reading import open_regular, read_json
 from slangmod.settings.per_layer import layers_of
 from slangmod.settings.rules import clashes
 from slangmod.settings.sections import Data, Model, Plugins, Settings
@@ -71,7 +71,9 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
                 f"{folder / name}: {fault}; bring it back from a backup, or remove "
                 f"{folder}, and `slangmod resume` of its run writes it anew"
             )
-        path.open("rb").close()  # of any file it may not read, the library says "none"
+        open_regular(
+            path
+        ).close()  # of any file it may not read, the library says "none"
         with safe_open(path, framework="pt") as stored:
             check_weights(path, stored, skeleton(section, vocab, packages, end))
             model = assemble(section, vocab, packages, end)

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from slangmod.errors import RunError, UserError
-from slangmod.files import ASIDE, MARKER, folder_aside, mark, write_json
+from slangmod.files import ASIDE, MARKER, write_json
 from slangmod.parallel.crew import Crew
 from slangmod.parallel.sharing import Sharing
-from slangmod.parallel.signs import read, remove
-from slangmod.reading import read_json
+from slangmod.parallel.signs import make, read, remove
+from slangmod.reading import read_json, refuse_link
 
 SECONDS_BETWEEN_BEATS: Final = 5.0
 SECONDS_BETWEEN_LOOKS: Final = 0.05
@@ -98,9 +98,7 @@ class Meeting(Sharing):
     def begin(self) -> None:
         """Meet all others."""
         if self.leads:
-            if not (self.folder / MARKER).is_file():
-                with folder_aside(self.folder) as aside:
-                    mark(aside, {"made_by": "crew"})
+            make(self.folder)
             self.session = uuid.uuid4().hex
             self.beat()
             self.wait(lambda: not self.absent(), self.absent)
@@ -202,6 +200,7 @@ class Meeting(Sharing):
                     ("rank-", BEGIN, MARKER, ASIDE, self.session, key, place.name)
                 ):
                     remove(leftover)
+            refuse_link(place)
             place.mkdir(exist_ok=True)
         self.tell(lambda: None)
         yield place

@@ -12,6 +12,7 @@ from slangmod.parallel.crew import Crew
 from slangmod.parallel.meeting import Meeting
 from slangmod.parallel.sharing import Sharing
 from slangmod.parallel.signs import remove
+from slangmod.reading import refuse_link
 
 SECONDS_UNTIL_LEFT: Final = 3600.0
 """Since the last sign of life in a meeting's folder, after which nobody is there."""
@@ -26,6 +27,7 @@ def together(path: Path, crew: Crew, timeout: float) -> Iterator[Sharing]:
         if is_left(folder, time.time()):
             remove(folder)
         return
+    refuse_link(folder)
     one = Meeting(folder, crew, timeout)
     beating = threading.Thread(target=one.keep_beating, daemon=True)
     beating.start()
@@ -46,7 +48,7 @@ def is_left(folder: Path, now: float) -> bool:
 
     ``now``, in seconds since 1970, may differ by minutes from the disk's.
     """
-    if not (folder / MARKER).is_file():
+    if folder.is_symlink() or not (folder / MARKER).is_file():
         return False
     signs = [path.stat().st_mtime for path in folder.glob("rank-*.json")]
     return now - max(signs, default=0.0) > SECONDS_UNTIL_LEFT

@@ -6,16 +6,18 @@ the files hold, and nothing leads out of the working directory.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from slangmod.errors import RunBusyError, UserError
+from slangmod.errors import DataError, RunBusyError, UserError
 from slangmod.files import ASIDE, sweep_asides, sync_folder
+from slangmod.growing import refuse_unwritable
 from slangmod.locks import holder_file, holder_of, is_locked, locked
-from slangmod.reading import refuse_link
+from slangmod.reading import refuse_irregular, refuse_link
+from slangmod.runs.links import StrayError, refuse_stray
 from slangmod.settings.paths import RUNS, TRIAL, run_name
 
 NAME = re.compile(r"([A-Za-z0-9._-]{1,64})(/trial-[0-9]{3,9})?")
@@ -34,7 +36,7 @@ class RunDir:
 
         A trial of a sweep is called ``SWEEP/trial-007``. Raises UserError for a name
         with other than letters, digits, ``.``, ``_`` and ``-``, or one that leads out
-        of ``workdir``, be it through a symbolic link.
+        of ``workdir``, be it through a symbolic link to the folder or to a file in it.
         """
         root = Path(workdir) / RUNS / name
         match = NAME.fullmatch(name)
@@ -46,11 +48,7 @@ class RunDir:
             )
         if match[2] and first == RUNS:
             raise UserError(f"name = {name!r}: no sweep is called {RUNS!r}")
-        if not root.resolve().is_relative_to(Path(workdir).resolve()):
-            raise UserError(
-                f"name = {name!r}: {root} leads out of the working directory through a "
-                "symbolic link; choose another name or set workdir to that place"
-            )
+        refuse_stray(root, Path(workdir))
         return cls(root)
 
     @property
@@ -166,8 +164,7 @@ class RunDir:
         made, ours = not self.root.exists(), True
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            for entry in self.root.iterdir():
-                refuse_link(entry)
+            self._refuse_unfit()
             with locked(self.lock_file, f"run '{self.name}'") as still_held:
                 self._sweep()
                 try:
@@ -180,6 +177,18 @@ class RunDir:
             if made and ours and not self.has_checkpoints():
                 shutil.rmtree(self.root, ignore_errors=True)
             raise
+
+    def _refuse_unfit(self) -> None:
+        """Raise DataError for what could not be written when training has begun."""
+        for entry in self.root.iterdir():
+            refuse_link(entry)
+            refuse_irregular(entry)
+        for path in (self.config, self.summary, self.tracking, self.changes):
+            if path.is_dir():
+                raise DataError(f"{path}: is a folder; move it away")
+        tables = self.steps, self.epochs, self.memory, self.speed
+        for path in (*tables, self.samples, self.incidents, self.log):
+            refuse_unwritable(path)
 
     def _sweep(self) -> None:
         """Remove what a holder of the lock left that died as it wrote.
@@ -247,8 +256,13 @@ def trials_of(workdir: str | Path, sweep: str) -> tuple[RunDir, ...]:
     return tuple(trial for trial in trials if trial.exists())
 
 
-def runs_of(workdir: str | Path) -> tuple[RunDir, ...]:
-    """All runs in ``workdir`` but trials of sweeps, the one begun last first."""
+def runs_of(
+    workdir: str | Path, tell: Callable[[str], None] | None = None
+) -> tuple[RunDir, ...]:
+    """All runs in ``workdir`` but trials of sweeps, the one begun last first.
+
+    Those with links that lead astray are left out, and ``tell`` is told why.
+    """
     try:
         names = sorted(entry.name for entry in (Path(workdir) / RUNS).iterdir())
     except OSError:
@@ -258,6 +272,9 @@ def runs_of(workdir: str | Path) -> tuple[RunDir, ...]:
         try:
             run = RunDir.of(workdir, name)
             found.append((run.config.stat().st_mtime_ns, run))
+        except StrayError as error:
+            if tell is not None:
+                tell(f"{error}; it is left out")
         except (UserError, OSError):
             continue
     return tuple(run for _, run in sorted(found, key=lambda pair: -pair[0]))

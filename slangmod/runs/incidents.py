@@ -4,9 +4,11 @@ Lines hold no time, and none is written twice: a run that was killed and goes on
 the same incidents again, and ends with the same lines as if it had never stopped.
 """
 
+import hashlib
 import json
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +16,15 @@ from typing import Any
 
 from slangmod.complaints import Complaints
 from slangmod.files import cut
+from slangmod.reading import bounded_lines, open_regular
 from slangmod.runs.durable import Lines
 from slangmod.training.events import BadStep, Event, Rewind, Spike
+
+LONGEST = 1 << 20
+"""Bytes of a line, which has the loss of each mini-batch of a step."""
+
+MANY = 1 << 15
+"""Lines that are remembered: what a run does again, it wrote last."""
 
 LOG = logging.getLogger(__name__)
 
@@ -65,7 +74,7 @@ class Incidents:
 
     def __init__(self, path: Path, complaints: Complaints | None = None) -> None:
         self._lines = Lines(path, complaints)
-        self._known = whole_lines(path)
+        self._known = last_lines(path)
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` and write it down, if it is of a kind that goes wrong."""
@@ -74,8 +83,9 @@ class Incidents:
         name, tell = KINDS[type(event)]
         tell(event)
         line = json.dumps({"incident": name, **finite(asdict(event))})
-        if line not in self._known:
-            self._known.add(line)
+        known_by = hash_of(f"{line}\n".encode())
+        if known_by not in self._known:
+            self._known.add(known_by)
             self._lines.add(line)
 
     def sync(self) -> OSError | None:
@@ -101,13 +111,27 @@ def in_words(value: Any) -> Any:
     return str(value) if odd else value
 
 
-def whole_lines(path: Path) -> set[str]:
-    """The lines of a file, none where there is none; its torn end is cut off."""
+def last_lines(path: Path) -> set[bytes]:
+    """The hashes of the last lines of a file, none where there is none.
+
+    Its torn end is cut off.
+    """
+    found: deque[bytes] = deque(maxlen=MANY)
+    size = position = 0
     try:
-        content = path.read_bytes()
-        size = content.rfind(b"\n") + 1
-        if size < len(content):
+        with open_regular(path) as stream:
+            for line in bounded_lines(stream, LONGEST):
+                position += len(line)
+                if line.endswith(b"\n"):
+                    found.append(hash_of(line))
+                    size = position
+        if size < position:
             cut(path, size)
     except OSError:
         return set()
-    return set(content[:size].decode("utf-8", "replace").splitlines())
+    return set(found)
+
+
+def hash_of(line: bytes) -> bytes:
+    """What a line with its end is known by, however long it is."""
+    return hashlib.sha256(line).digest()

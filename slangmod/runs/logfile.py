@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slangmod.complaints import Complaints
 from slangmod.errors import StoppedError
+from slangmod.reading import open_regular
 from slangmod.runs.durable import Lines
 from slangmod.settings.literals import printable
 
@@ -19,7 +20,7 @@ DATES = "%Y-%m-%d %H:%M:%S"
 def is_torn(path: Path) -> bool:
     """Whether the last line of ``path`` lacks its end."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             stream.seek(-1, os.SEEK_END)
             return stream.read() != b"\n"
     except OSError:

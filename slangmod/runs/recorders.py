@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slangmod.complaints import Complaints
 from slangmod.files import cut
-from slangmod.reading import LONGEST_LINE, bounded_lines
+from slangmod.reading import LONGEST_LINE, bounded_lines, open_regular
 from slangmod.runs.durable import Lines
 from slangmod.training.events import EpochDone, Event, StepDone
 from slangmod.training.times import PARTS
@@ -106,7 +106,7 @@ class Table:
         """Whether there is a table to append to; foreign files are moved aside."""
         header = self._header.encode()
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 start = stream.read(len(header))
         except OSError:
             return False
@@ -124,7 +124,7 @@ class Table:
     def _whole_size(self) -> int:
         """Bytes up to the last whole row."""
         size = position = 0
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             for line in bounded_lines(stream):
                 position += len(line)
                 if self._is_kept(line, None):

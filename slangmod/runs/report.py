@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from slangmod import __version__
+from slangmod.reading import read_limited
 from slangmod.runs.comparison import NUMBERS, differing_keys, numbers_of, shown
 from slangmod.runs.directory import RunDir
 from slangmod.runs.groups import Group, differences, groups_of
@@ -13,6 +14,7 @@ from slangmod.runs.overview import Overview, flat, numbered, overview
 from slangmod.runs.pages import card, closed_page, table
 from slangmod.runs.points import Have, Points
 from slangmod.runs.wording import operations, percent
+from slangmod.settings.read import LARGEST
 from slangmod.settings.sections import Plot
 
 ORIGIN = re.compile(r"(.*\S)(\s+# .*)")
@@ -116,9 +118,10 @@ def surroundings(runs: Sequence[Overview]) -> str:
 def settings_of(run: RunDir, *, is_open: bool) -> str:
     """config.toml, which says where each value came from."""
     try:
-        lines = run.config.read_text("utf-8", "replace").splitlines()
-    except OSError:
+        content = read_limited(run.config, LARGEST)
+    except (OSError, ValueError):
         return ""
+    lines = content.decode("utf-8", "replace").splitlines()
     text = "\n".join(map(with_origin, lines))
     opened, name = " open" * is_open, html.escape(run.name)
     return f"<details{opened}><summary>{name}</summary><pre>{text}</pre></details>"

@@ -1,19 +1,24 @@
 """samples.jsonl: what the model wrote as it learnt, a line of JSON for each text."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from slangmod.complaints import Complaints
-from slangmod.reading import bounded_lines, parsed
+from slangmod.reading import bounded_lines, open_regular, parsed
 from slangmod.runs.durable import Lines
 
-LONGEST = 1 << 24
+LONGEST = 1 << 22
 """Bytes of a line; longer ones are none of ours."""
 
+MOST = 1 << 23
+"""Bytes at the end of a file whose samples are kept; before it has twice as many, all
+are."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One text of a model on its way."""
 
@@ -66,15 +71,20 @@ class SamplesReader:
         self.path = path
         self.samples: list[Sample] = []
         self.beginnings = 1
-        self._position = 0
+        self._begin = self._position = 0
 
     def refresh(self) -> None:
-        """Read what was added; a file that shrank is read anew."""
+        """Read what was added; a file that shrank is read anew.
+
+        So is the end of one that has become too long for all of it to be kept.
+        """
         try:
-            if self.path.stat().st_size < self._position:
-                self.samples, self._position = [], 0
-                self.beginnings += 1
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size < self._position or size - self._begin > 2 * MOST:
+                    self.samples = []
+                    self._begin = self._position = max(0, size - MOST)
+                    self.beginnings += 1
                 stream.seek(self._position)
                 position = self._position
                 for line in bounded_lines(stream, LONGEST):

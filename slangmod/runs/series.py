@@ -1,7 +1,8 @@
 """Reading steps.csv and epochs.csv, also while they grow.
 
 A row that is torn, or does not fit the header, is passed over; an empty cell is nan.
-Columns are arrays of doubles, so a million rows cost eight megabytes a column.
+Columns are arrays of doubles, so a million rows cost eight megabytes a column. Those
+that the file lacks share one: whatever it holds, they take some ten times its bytes.
 """
 
 import math
@@ -10,7 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from slangmod.reading import LONGEST_LINE, bounded_lines
+from slangmod.reading import LONGEST_LINE, bounded_lines, open_regular
+
+MOST_COLUMNS = 256
+"""Of a table; one with more is none of ours."""
 
 TAIL = 65536
 """Bytes at the end of a table among which its last row is looked for."""
@@ -50,7 +54,7 @@ class Series:
         grown again since.
         """
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 if not self._stands_behind_a_row(stream):
                     self._forget()
                 return self._take_rows(stream)
@@ -69,7 +73,7 @@ class Series:
             position += len(line)
             if line.endswith(b"\n"):
                 self._position = position
-                if not in_row:
+                if not in_row and line.strip():
                     self._take(
                         line.decode("utf-8", "replace").rstrip("\r\n").split(",")
                     )
@@ -92,21 +96,31 @@ class Series:
         self._position = 0
         self._header: list[str] | None = None
         self.beginnings += 1
-        self.columns = {name: array("d") for name in self._names or ()}
+        self._lacking: array[float] = array("d")
+        self._arrange(())
+
+    def _arrange(self, header: Sequence[str]) -> None:
+        """Give each column of ``header`` an array, and one to all that it lacks."""
+        names = dict.fromkeys(header if self._names is None else self._names)
+        self.columns = {
+            name: array("d") if name in header else self._lacking for name in names
+        }
+        self._wanted = [(name, header.index(name)) for name in names if name in header]
 
     def _take(self, cells: list[str]) -> None:
+        """Add a row, or have the columns of the first line."""
         if self._header is None:
             self._header = cells
-            if self._names is None:
-                self.columns = {name: array("d") for name in cells}
-        elif len(cells) == len(self._header):
+            self._arrange(cells if len(cells) <= MOST_COLUMNS else ())
+        elif len(cells) == len(self._header) <= MOST_COLUMNS:
             try:
                 row = [float(cell) if cell else math.nan for cell in cells]
             except ValueError:
                 return
-            known = dict(zip(self._header, row, strict=True))
-            for name, values in self.columns.items():
-                values.append(known.get(name, math.nan))
+            for name, place in self._wanted:
+                self.columns[name].append(row[place])
+            if len(self._wanted) < len(self.columns):
+                self._lacking.append(math.nan)
 
 
 def last_row(path: Path) -> dict[str, float]:
@@ -115,7 +129,7 @@ def last_row(path: Path) -> dict[str, float]:
     Only both ends of the file are read, however long it is; empty cells are left out.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             line = stream.readline(LONGEST_LINE).decode("utf-8", "replace")
             header = line.strip().split(",")
             stream.seek(max(stream.tell(), path.stat().st_size - TAIL))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from slangmod.errors import DataError, RunError
+from slangmod.reading import regular
 
 
 class FileTurn:
@@ -26,8 +27,8 @@ class FileTurn:
         """
         if self._path.is_symlink():
             raise DataError(f"{self._path}: is a link to another place; remove it")
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = regular(self._path, flags, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:

@@ -25,16 +25,19 @@ class Layers:
     problems: list[str] = field(default_factory=list)
 
 
-def stack(file: str | Path | None, stronger: Sequence[list[Entry]]) -> Layers:
+def stack(
+    file: str | Path | None, stronger: Sequence[list[Entry]], *, piped: bool = False
+) -> Layers:
     """Preset, base files, ``file``, and what is ``stronger``, weakest first.
 
-    The preset and the bases are those that the strongest source asks for. A source
-    that cannot be read is left out, and the reason is among the problems.
+    The preset and the bases are those that the strongest source asks for. ``piped``:
+    ``file`` may be a pipe. A source that cannot be read is left out, and the reason is
+    among the problems.
     """
     problems: list[str] = []
     files = _Files(problems)
     if file is not None:
-        files.add(Path(file))
+        files.add(Path(file), piped=piped)
     base = _strongest(BASE, [*reversed(stronger), *files.entries])
     while base is not None:
         base = files.follow(base)
@@ -71,12 +74,12 @@ class _Files:
         self.seen: dict[str, str] = {}
         self.folder = Path()
 
-    def add(self, path: Path) -> list[Entry]:
+    def add(self, path: Path, *, piped: bool = False) -> list[Entry]:
         """Read ``path``; relative bases are seen from its folder from now on."""
         self.seen[os.path.realpath(path)] = str(path)
         self.folder = path.parent
         try:
-            table, lines = read_toml(path)
+            table, lines = read_toml(path, piped=piped)
         except SettingsError as error:
             self.problems += error.problems
             return []

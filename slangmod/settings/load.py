@@ -52,6 +52,7 @@ def resolve(
     at_hand: AtHand = nothing_at_hand,
     searching: StandIn | None = None,
     partial: bool = False,
+    piped: bool = False,
 ) -> Resolved:
     """Settings with their origins, from a file, flags, and variables with ``SLM_``.
 
@@ -60,11 +61,12 @@ def resolve(
     the data. ``searching``: a value such as "choice(32, 64)" is one of ``sweep.space``,
     and the setting has the value that this makes of it; whether that goes together with
     others is left open, and so it is of what is not given if that is ``partial``: then
-    it is a run's, not default. Raises SettingsError with every problem there is.
+    it is a run's, not default. ``piped``: ``file`` may be a pipe. Raises SettingsError
+    with every problem there is.
     """
     variables = sources.of_environment(environment or {})
     stronger = [list(start), variables, sources.of_flags(flags)]
-    layers = stack(file, stronger)
+    layers = stack(file, stronger, piped=piped)
     if searching is None:
         return _resolved(layers, at_hand, partial=partial)
     layers.entries = [list(map(sought, entries)) for entries in layers.entries]

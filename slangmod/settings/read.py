@@ -10,6 +10,7 @@ from typing import Any
 import tomli
 
 from slangmod.errors import SettingsError
+from slangmod.reading import open_regular, read_limited
 from slangmod.settings import scan
 from slangmod.settings.literals import dotted, printable
 
@@ -29,17 +30,18 @@ def presets() -> tuple[str, ...]:
 
 def read_preset(name: str) -> Read:
     """The preset ``name``, one of ``presets()``."""
-    return parse_toml((PRESETS / f"{name}.toml").read_bytes(), f"preset:{name}")
+    return parse_toml(read_limited(PRESETS / f"{name}.toml", LARGEST), f"preset:{name}")
 
 
-def read_toml(path: Path) -> Read:
+def read_toml(path: Path, *, piped: bool = False) -> Read:
     """The table in the file ``path``, and the line of each key in it.
 
-    Raises SettingsError, naming file, line and column as far as there are such.
+    ``piped``: it may be a pipe, as of a user who names one. Raises SettingsError,
+    naming file, line and column as far as there are such.
     """
     shown = printable(str(path))
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if piped else open_regular(path) as stream:
             content = stream.read(LARGEST + 1)
     except FileNotFoundError:
         raise SettingsError(f"{shown}: no such file") from None

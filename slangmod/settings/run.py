@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.errors import SettingsError
+from slangmod.reading import read_limited
 from slangmod.settings.catalog import Key
 from slangmod.settings.check import abridged
 from slangmod.settings.entries import Entry
@@ -13,6 +14,7 @@ from slangmod.settings.literals import brief, printable
 from slangmod.settings.load import ON_LOADING, resolve
 from slangmod.settings.paths import run_name
 from slangmod.settings.places import Tables, free_table
+from slangmod.settings.read import LARGEST
 from slangmod.settings.resolved import DEFAULT, PATHS, Resolved
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import assignment
@@ -97,7 +99,7 @@ def with_old_origins(run: Resolved, config: Path) -> Resolved:
     A line that was seen to be changed since slangmod wrote it is its own origin.
     """
     default = Settings()
-    lines = config.read_text("utf-8-sig").splitlines()
+    lines = read_limited(config, LARGEST).decode("utf-8-sig").splitlines()
     history = {}
     for path, (entry, *_) in run.history.items():
         number = entry.place.removeprefix(f"{printable(str(config))}:")

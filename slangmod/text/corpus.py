@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from slangmod.errors import DataError
 from slangmod.files import read_mark, sha256_of, written_aside
+from slangmod.reading import open_regular
 from slangmod.text.apart import rows_apart
 from slangmod.text.documents import SPLITS, split_of_file
 from slangmod.text.readers import (
@@ -169,7 +170,7 @@ def _rows_of(path: Path) -> Iterator[Row]:
     listed = (read_mark(path.parent) or {}).get("files")
     if not isinstance(listed, dict) or listed.get(path.name) != sha256_of(path):
         # Not as clean has written it: somebody's, who may mean no good.
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             for row, goes_on in rows_apart(path, stream, COLUMNS, LARGEST_DOCUMENT):
                 if row is not None:
                     yield Row(row, goes_on)
@@ -214,8 +215,8 @@ def count_file_rows(path: Path) -> int:
     """Number of rows of one corpus file, from its own account."""
     from pyarrow.parquet import read_metadata
 
-    with named_errors(path):
-        return int(read_metadata(path).num_rows)
+    with named_errors(path), open_regular(path) as stream:
+        return int(read_metadata(stream).num_rows)
 
 
 def count_documents(path: Path) -> int:

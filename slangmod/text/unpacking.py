@@ -9,6 +9,7 @@ from typing import IO, cast
 
 from slangmod.errors import DataError
 from slangmod.files import scratch
+from slangmod.reading import open_regular
 from slangmod.text.documents import RawFile
 
 
@@ -32,15 +33,18 @@ def named_errors(path: Path) -> Iterator[None]:
 def unpacked(file: RawFile) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked."""
     if file.packing == ".gz":
-        with gzip.open(file.path, "rb") as stream:
+        with open_regular(file.path) as packed, gzip.open(packed, "rb") as stream:
             yield cast(IO[bytes], stream)
     elif file.packing == ".zst":
         import pyarrow
 
-        with pyarrow.CompressedInputStream(str(file.path), "zstd") as stream:
+        with (
+            open_regular(file.path) as packed,
+            pyarrow.CompressedInputStream(packed, "zstd") as stream,
+        ):
             yield stream
     else:
-        with file.path.open("rb") as stream:
+        with open_regular(file.path) as stream:
             yield stream
 
 
@@ -52,7 +56,7 @@ def seekable(file: RawFile) -> Iterator[IO[bytes]]:
     parquet file, which would fill the disk.
     """
     if not file.packing:
-        with file.path.open("rb") as stream:
+        with open_regular(file.path) as stream:
             yield stream
         return
     most = max(LEAST_UNPACKED, MOST_PACKED * file.path.stat().st_size)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from slangmod.files import ASIDE
-from slangmod.reading import is_there
+from slangmod.reading import is_there, regular
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that say that there is no room left, be it for this user or in one file."""
@@ -36,7 +36,7 @@ def forget_cached(path: Path) -> None:
     """
     if not hasattr(os, "posix_fadvise"):  # macOS has none
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = regular(path, os.O_RDONLY)
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:

@@ -17,7 +17,13 @@ import torch
 from slangmod import __version__
 from slangmod.errors import UserError
 from slangmod.files import sha256_of
-from slangmod.reading import LARGEST_JSON, parsed, read_json, read_limited
+from slangmod.reading import (
+    LARGEST_JSON,
+    IrregularError,
+    parsed,
+    read_json,
+    read_limited,
+)
 from slangmod.training.disk import forget_cached
 from slangmod.training.index import TENSORS, Parts, parts_in, plain_index
 from slangmod.training.tensor_file import Written
@@ -110,6 +116,8 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
         return [f"{place}: is missing"]
     except IsADirectoryError:
         return [f"{place}: is a folder"]
+    except IrregularError as error:
+        return [f"{place}: is {error.strerror}"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return [f"{place}: is no manifest ({type(error).__name__}: {error})"]
     return lacking + [
@@ -145,6 +153,8 @@ def fault_of(file: Path, wanted: Written) -> str | None:
         return "is missing"
     except IsADirectoryError:
         return "is a folder"
+    except IrregularError as error:
+        return f"is {error.strerror}"
     if size != wanted.size:
         return f"has {size} bytes, {wanted.size} were written"
     return "differs from what was written"

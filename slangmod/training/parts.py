@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from slangmod.errors import RunError
 from slangmod.optim.state import is_of_rows
 from slangmod.parallel.shards import shards_of
-from slangmod.reading import read_json
+from slangmod.reading import open_regular, read_json
 from slangmod.training.copies import Weights
 from slangmod.training.index import Parts, parts_in
 from slangmod.training.manifest import FORMAT, MANIFEST
@@ -88,7 +88,9 @@ class Tensors:
         return self._files[name]
 
     def _opened(self, name: str) -> Any:
-        file = self._stack.enter_context(safe_open(self._path / name, framework="pt"))
+        place = self._path / name
+        open_regular(place).close()  # the library would wait for whoever writes a pipe
+        file = self._stack.enter_context(safe_open(place, framework="pt"))
         self._files[name] = file
         return file
 

@@ -1,5 +1,5 @@
-import builtins
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -255,16 +255,16 @@ def test_damaged_encodings_are_not_fresh(settings) -> None:
 def test_shards_are_opened_to_be_read_alone(tmp_path, monkeypatch) -> None:
     """A disk may be mounted for reading only, which root is not refused by rights."""
     write(tmp_path)
-    as_ever, modes = builtins.open, []
+    as_ever, modes = os.open, []
 
-    def watched(file, mode="r", *more, **known):
-        modes.append((Path(file).suffix, mode))
-        return as_ever(file, mode, *more, **known)
+    def watched(file, flags, *more, **known):
+        modes.append((Path(file).suffix, flags & os.O_ACCMODE))
+        return as_ever(file, flags, *more, **known)
 
-    monkeypatch.setattr(builtins, "open", watched)
+    monkeypatch.setattr(os, "open", watched)
     open_encodings(tmp_path).verify()
-    assert (".bin", "rb") in modes
-    assert {mode for _, mode in modes} == {"rb"}
+    assert (".bin", os.O_RDONLY) in modes
+    assert {mode for _, mode in modes} == {os.O_RDONLY}
 
 
 def test_encodings_that_others_have_replaced_are_told(tmp_path, monkeypatch) -> None:

@@ -244,3 +244,25 @@ def test_what_a_crew_has_left_goes_when_one_process_has_done_the_work(tmp_path):
     with together(tmp_path / "x", Crew(), 1.0):
         pass
     assert left.is_dir()
+
+
+def test_nothing_is_written_through_a_link(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ".slangmod.json").write_text("{}")
+    before = sorted(outside.iterdir())
+    path = tmp_path / "x"
+    path.with_name(".crew-x").symlink_to(outside)
+    found = all_of(path, [lambda team: team.tell(lambda: 1)] * 2, timeout=0.5)
+    assert all("is a link to another place" in str(one) for one in found)
+    assert sorted(outside.iterdir()) == before
+    path.with_name(".crew-x").unlink()
+
+    def places(team: Sharing) -> None:
+        team.tell(lambda: (tmp_path / ".crew-x" / "work-k").symlink_to(outside))
+        with team.place("k", path) as place:
+            (place / "part").write_text("mine")
+
+    found = all_of(path, [places] * 2, timeout=0.5)
+    assert all("is a link to another place" in str(one) for one in found)
+    assert sorted(outside.iterdir()) == before

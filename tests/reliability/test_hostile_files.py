@@ -9,6 +9,7 @@ import random
 import resource
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -249,6 +250,79 @@ def test_a_table_of_one_endless_line_costs_no_memory(tmp_path, promise) -> None:
     promise("R17", 1)
 
 
+def grown_by(path: Path, body: str) -> int:
+    """Memory that a process takes for ``body``, which has the file as ``path``."""
+    imports = (
+        "slangmod.runs.recorders\n"
+        "from slangmod.runs import incidents, samples, series\n"
+        "from slangmod.runs.recorders import STEP_COLUMNS\n"
+        "from pathlib import Path"
+    )
+    return in_a_process(imports, f"path = Path({str(path)!r})\n{body}")[2]
+
+
+ROWS = {
+    "newlines": (b"\n", 1 << 20, 1),
+    "newlines under a header": (b"step,loss\n" + b"\n" * 99, 10_000, 1),
+    "rows of one cell": (b"1\n", 1 << 19, 20),
+    "rows of empty cells": (b",\n", 1 << 19, 30),
+    "columns": (b"a," * 32_000 + b"\n", 60, 40),
+}
+"""What is written over and over, how often, and how many times that it may take."""
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_table_costs_a_few_times_what_it_holds(tmp_path, kind, promise) -> None:
+    block, times, share = ROWS[kind]
+    path = tmp_path / "steps.csv"
+    path.write_bytes(b"step\n" * (kind == "rows of one cell") + block * times)
+    body = "kept = [series.read_series(path, of) for of in (STEP_COLUMNS, None)]\n"
+    assert grown_by(path, body) < (10 << 20) + share * len(block) * times
+    promise("R17", 1)
+
+
+def test_of_endless_samples_the_last_are_kept(tmp_path, promise) -> None:
+    path = tmp_path / "samples.jsonl"
+    line = b'{"step": 1, "tokens": 1, "prompt": "", "text": ""}\n'
+    path.write_bytes(line * (60 * (1 << 20) // len(line)) + line.replace(b"1", b"2"))
+    body = (
+        "reader = samples.SamplesReader(path)\nreader.refresh()\n"
+        "assert reader.samples[-1].step == 2\n"
+        "assert reader.beginnings == 2\n"
+    )
+    assert grown_by(path, body) < 70 << 20
+    promise("R17", 1)
+
+
+def test_of_endless_incidents_the_last_are_known(tmp_path, promise) -> None:
+    path = tmp_path / "incidents.jsonl"
+    with path.open("w") as stream:
+        stream.writelines(f'{{"incident": "{number}"}}\n' for number in range(10**5))
+        stream.truncate(GIGABYTE // 8)  # a line that no newline ends
+    body = (
+        "known = incidents.last_lines(path)\n"
+        "assert len(known) == incidents.MANY\n"
+        'assert incidents.hash_of(b\'{"incident": "99999"}\\n\') in known\n'
+    )
+    assert grown_by(path, body) < 20 << 20
+    assert path.stat().st_size < 30 << 20
+    promise("R17", 1)
+
+
+def test_a_huge_file_of_settings_is_not_in_a_report(here, promise) -> None:
+    path = here.folder / "runs" / "first" / "config.toml"
+    path.write_bytes(b"# precious\n")
+    with path.open("ab") as stream:
+        stream.truncate(GIGABYTE)
+    tracemalloc.start()
+    assert here.run("report").code == 0
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
+    page = (here.folder / "runs" / "first" / "report.html").read_text("utf-8")
+    assert "precious" not in page
+    promise("R17", 1)
+
+
 WORDS = st.sampled_from(
     [
         "[train]",
@@ -452,11 +526,30 @@ def test_tensors_that_do_not_fit_are_refused_before_memory_is_taken(
     from slangmod.model.folder import load_model
 
     (talker_folder / "model.safetensors").write_bytes(TENSORS[kind])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match=r"model\.safetensors"):
         load_model(talker_folder)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
     promise("R17", 1)
+
+
+@pytest.mark.slow
+def test_tensors_that_do_not_fit_take_no_memory(talker_folder, promise) -> None:
+    """Of a process that has done nothing else: a peak never becomes less."""
+    for number, content in enumerate(TENSORS.values()):
+        (talker_folder / f"{number}.tensors").write_bytes(content)
+    said, _, grown = in_a_process(
+        "slangmod.model.folder as m",
+        "from pathlib import Path\nfrom slangmod.errors import DataError\n"
+        f"folder = Path({str(talker_folder)!r})\n"
+        "for path in folder.glob('*.tensors'):\n"
+        "    path.replace(folder / m.WEIGHTS)\n"
+        "    try:\n"
+        "        m.load_model(folder)\n"
+        "    except DataError as error:\n"
+        "        print('refused')\n",
+    )
+    assert said.split() == ["refused"] * len(TENSORS)
+    assert grown < 200 << 20
+    promise("R17", len(TENSORS))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 # ruff: noqa: E501  (one case per line, however long: tables)
 
 import os
+from functools import partial
 
 import pytest
 
@@ -69,8 +70,14 @@ def test_a_file_that_may_not_be_read_is_named(here, problems_of):
 def test_a_stream_without_end_is_not_read_to_its_end(problems_of):
     from pathlib import Path
 
-    (problem,) = problems_of(read_toml, Path("/dev/zero"))
+    (problem,) = problems_of(partial(read_toml, piped=True), Path("/dev/zero"))
     assert problem == "/dev/zero: larger than 1 MiB; no configuration needs that"
+
+
+def test_only_what_a_user_names_may_be_a_pipe(here, problems_of):
+    os.mkfifo(here / "c.toml")
+    (problem,) = problems_of(read_toml, here / "c.toml")
+    assert problem.endswith("c.toml: cannot be read: not a regular file")
 
 
 def test_presets_parse():
