@@ -1,6 +1,5 @@
 """Everything about some runs on one page that opens anywhere, without a network."""
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -10,7 +9,7 @@ from slangmod.runs.comparison import NUMBERS, differing_keys, numbers_of, shown
 from slangmod.runs.directory import RunDir
 from slangmod.runs.groups import Group, differences, groups_of
 from slangmod.runs.overview import Overview, flat, numbered, overview
-from slangmod.runs.pages import card, closed_page, table
+from slangmod.runs.pages import as_html, card, closed_page, table
 from slangmod.runs.points import Have, Points
 from slangmod.runs.wording import operations, percent
 from slangmod.settings.sections import Plot
@@ -69,8 +68,7 @@ def repeated(groups: Sequence[Group]) -> str:
     }
     head = ["best test loss", "runs", "mean", "spread", ""]
     sentences = "".join(
-        f'<p class="note">{html.escape(one.sentence())}</p>'
-        for one in differences(groups)
+        f'<p class="note">{as_html(one.sentence())}</p>' for one in differences(groups)
     )
     note = "runs that differ in their seeds alone; spread: sample standard deviation"
     return card("Repeated runs", table(head, rows) + sentences, note)
@@ -88,7 +86,7 @@ def numbers(runs: Sequence[Overview]) -> str:
         }
         if rows:
             parts.append(table([part, *names(runs)], rows))
-    parts += [f'<p class="note">{html.escape(line)}</p>' for line in speeds(runs)]
+    parts += [f'<p class="note">{as_html(line)}</p>' for line in speeds(runs)]
     return card("Numbers", "".join(parts)) if parts else ""
 
 
@@ -120,7 +118,7 @@ def settings_of(run: RunDir, *, is_open: bool) -> str:
     except OSError:
         return ""
     text = "\n".join(map(with_origin, lines))
-    opened, name = " open" * is_open, html.escape(run.name)
+    opened, name = " open" * is_open, as_html(run.name)
     return f"<details{opened}><summary>{name}</summary><pre>{text}</pre></details>"
 
 
@@ -128,8 +126,8 @@ def with_origin(line: str) -> str:
     """One line of config.toml as HTML."""
     match = ORIGIN.fullmatch(line)
     if match is None:
-        return html.escape(line)
-    setting, origin = map(html.escape, match.groups())
+        return as_html(line)
+    setting, origin = map(as_html, match.groups())
     return f'{setting}<span class="origin">{origin}</span>'
 
 
