@@ -11,7 +11,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.runs.series import last_row, read_series
 from slangmod.runs.summary import checked_summary
-from slangmod.settings.literals import key as spelled
+from slangmod.settings.literals import printable
 from slangmod.settings.read import read_toml
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
@@ -108,13 +108,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted keys, with odd parts in quotes as in TOML."""
+    """Nested tables as one, by dotted keys whose control characters are escaped."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
-            values |= flat(value, f"{prefix}{spelled(key)}.")
+            values |= flat(value, f"{prefix}{printable(key)}.")
         else:
-            values[prefix + spelled(key)] = value
+            values[prefix + printable(key)] = value
     return values
 
 
