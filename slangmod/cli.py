@@ -193,11 +193,11 @@ def say_error(*lines: str) -> None:
 
 
 def lines_of(error: BaseException) -> list[str]:
-    """What went wrong, a line for each problem."""
+    """What went wrong, a line for each problem, whatever the names of files hold."""
     if isinstance(error, UserError):
-        return [line for problem in error.problems for line in problem.splitlines()]
+        return list(error.problems)
     if isinstance(error, SlangmodError):
-        return str(error).splitlines() or [type(error).__name__]
+        return [str(error) or type(error).__name__]
     text = " ".join(str(error).split())[:LONGEST]
     if is_out_of_memory(error):
         return ["; ".join(filter(None, ["out of memory", NEEDS_LESS, text]))]

@@ -20,6 +20,10 @@ ATTEMPTS, PAUSE = 5, 0.1
 """How often a lock is asked for that is held, and the seconds in between."""
 
 
+LONGEST = 200
+"""Characters of what is said of a holder."""
+
+
 def holder_file(path: Path) -> Path:
     """The file that says who holds the lock ``path``."""
     return path.with_suffix(".holder")
@@ -29,9 +33,10 @@ def holder_of(path: Path) -> str:
     """Who holds the lock ``path``, as far as that is known."""
     try:
         content = read_limited(holder_file(path), LONGEST_LINE)
-        return content.decode("utf-8", "replace").strip() or "another process"
     except (OSError, ValueError):
         return "another process"
+    words = content.decode("utf-8", "replace").split()
+    return " ".join(words)[:LONGEST] or "another process"
 
 
 def is_locked(path: Path) -> bool:
@@ -59,9 +64,8 @@ def locked(path: Path, what: str) -> Iterator[Callable[[], bool]]:
     """Hold ``path`` as the lock of ``what``.
 
     What is given tells whether it still is: not where the file was removed, for then
-    others can hold another of that name. Raises RunBusyError, naming host and process
-    of the holder, if it is taken, RunError where the file system has no locks, and
-    DataError where ``path`` is no file.
+        content = read_limited(holder_file(path), LONGEST_LINE)
+    except (OSError, ValueError):
     """
     holder = holder_file(path)
     try:
@@ -72,7 +76,9 @@ def locked(path: Path, what: str) -> Iterator[Callable[[], bool]]:
         if not (_obtained(descriptor, path) and _is_there(descriptor, path)):
             raise RunBusyError(f"{what} is in use by {holder_of(path)}")
         try:
-            write_text(holder, f"process {os.getpid()} on {os.uname().nodename}\n")
+            since = time.strftime("%Y-%m-%d %H:%M:%S %z")
+            who = f"process {os.getpid()} on {os.uname().nodename} since {since}"
+            write_text(holder, f"{who}\n")
             yield lambda: _is_there(descriptor, path)
         finally:
             if _is_there(descriptor, path):

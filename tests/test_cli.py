@@ -86,7 +86,7 @@ class PanicException(BaseException):
 
 OUTCOMES = [
     (UserError("a: b", "c: d"), 2, ["a: b", "c: d"]),
-    (DataError("a\nb"), 2, ["a", "b"]),
+    (DataError("a\nb", "c"), 2, ["a\\nb", "c"]),
     (RunError("the loss is not finite"), 1, ["the loss is not finite"]),
     (RunError(), 1, ["RunError"]),
     (RunBusyError("in use"), 3, ["in use"]),

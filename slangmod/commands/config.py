@@ -24,7 +24,7 @@ from slangmod.settings.explain import (
     settings_named,
 )
 from slangmod.settings.free import thawed
-from slangmod.settings.literals import brief, dotted
+from slangmod.settings.literals import brief, dotted, printable
 from slangmod.settings.load import resolve
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.run import may_change
@@ -137,7 +137,7 @@ def check(call: Call) -> None:
         except SettingsError as error:
             problems += error.problems
         else:
-            say(f"{word}: sound\n")
+            say(f"{printable(word)}: sound\n")
     if problems:
         raise SettingsError(*dict.fromkeys(problems))
 

@@ -13,7 +13,7 @@ from slangmod.files import MARKER, read_mark, sha256_of
 from slangmod.locks import holder_of
 from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
-from slangmod.runs.summary import read_summary
+from slangmod.runs.summary import checked_summary
 from slangmod.settings.load import load_settings
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import stages_of
@@ -42,7 +42,9 @@ def verdict_on_run(run: RunDir, workdir: str) -> Verdict:
             yield from (f"{problem}; mend that line" for problem in error.problems)
         outcome = {}
         try:
-            outcome = read_summary(run.summary).get("outcome", {})
+            summary, misfits = checked_summary(run.summary)
+            outcome = summary.get("outcome", {})
+            yield from (f"{one}; remove that file, and {_anew(run)}" for one in misfits)
         except DataError as error:
             yield f"{error}; {_anew(run)}"
         sound: list[Path] = []

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,17 @@ AXES: dict[Axis, str] = {
 
 MOST_POINTS = 2000
 """More than that cannot be told apart in a picture."""
+
+LARGEST, SMALLEST = 1e100, 1e-100
+"""Sizes of numbers that are drawn: sums and squares of them are finite, and their
+differences are more than 0."""
+
+BEYOND = 10
+"""Heights of a picture above and below it, beyond which it makes no difference where
+a line leads."""
+
+LEAST_SPAN = 1e-9
+"""Share of the numbers on an axis below which what they differ by is not shown."""
 
 SMOOTHING = 0.02
 """Share of a run over which the smoothed curve is averaged."""
@@ -49,6 +60,14 @@ class Curve:
             np.add.reduceat(self.x, starts) / counts,
             np.add.reduceat(self.y, starts) / counts,
         )
+
+    def clipped(self, right: float, low: float, high: float) -> "Curve":
+        """What is right of 0 and left of ``right``, not far below ``low`` or above
+        ``high``: for a picture that takes the longer the farther its lines go.
+        """
+        seen = (self.x >= 0) & (self.x <= right)
+        beyond = BEYOND * (high - low)
+        return Curve(self.x[seen], self.y[seen].clip(low - beyond, high + beyond))
 
     def smoothed(self, share: float = SMOOTHING) -> "Curve":
         """The mean over a window of ``share`` of all points around each.
@@ -80,6 +99,11 @@ class RunCurves:
     """Where the test loss was least, and what it was."""
     borders: tuple[float, ...] = ()
     """Where each stage but the first began."""
+
+    @property
+    def places(self) -> tuple[Numbers, ...]:
+        """Where there is anything to draw."""
+        return self.train.x, self.test.x, self.rate.x
 
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
@@ -130,16 +154,30 @@ def seconds_of(tokens: "array[float]", speed: "array[float]") -> Numbers:
     A row's ``speed``, tokens_per_second, is over the ``tokens`` since the row before,
     so that the time between them is their quotient.
     """
-    new = np.diff(np.array(tokens), prepend=0.0)
-    rates = np.array(speed)
+    new = np.diff(drawable(tokens), prepend=0.0)
+    rates = drawable(speed)
     known = np.isfinite(new) & np.isfinite(rates) & (rates > 0) & (new > 0)
     took = np.divide(new, rates, out=np.zeros(len(new)), where=known)
     return np.cumsum(took)
 
 
-def curve(x: "array[float] | Numbers", y: "array[float]") -> Curve:
-    """The points whose both numbers are finite."""
-    places, values = np.array(x), np.array(y)
+def drawable(numbers: "array[float] | Numbers | Sequence[float]") -> Numbers:
+    """``numbers`` that a table may hold, nan in place of those that are too large.
+
+    What is next to nothing becomes 0. No training makes either.
+    """
+    found = np.array(numbers, dtype=float)
+    sizes = np.abs(found)
+    found[~(sizes <= LARGEST)] = math.nan
+    found[sizes < SMALLEST] = 0.0
+    return found
+
+
+def curve(
+    x: "array[float] | Numbers | Sequence[float]", y: "array[float] | Sequence[float]"
+) -> Curve:
+    """The points of which both numbers can be drawn."""
+    places, values = drawable(x), drawable(y)
     good = np.isfinite(places) & np.isfinite(values)
     return Curve(places[good], values[good])
 
@@ -151,7 +189,7 @@ def borders(stages: Curve) -> tuple[float, ...]:
 
 
 def window(curves: Iterable[Curve]) -> tuple[float, float]:
-    """Lowest and highest number worth showing of ``curves``.
+    """Lowest and highest number worth showing of ``curves``, which are never the same.
 
     The first mini-batches start far above everything that matters later: of a curve
     with many points, only what follows its first 4 % is sure to be shown.
@@ -163,8 +201,17 @@ def window(curves: Iterable[Curve]) -> tuple[float, float]:
     if not len(seen):
         return 0.0, 1.0
     low, high = float(seen.min()), float(seen.max())
-    margin = 0.05 * (high - low) or 0.1 * (abs(high) or 1.0)
+    size = max(abs(low), abs(high)) or 1.0
+    margin = 0.05 * (high - low)
+    if margin < LEAST_SPAN * size:
+        margin = 0.1 * size
     return low - margin, high + margin
+
+
+def end_of(numbers: Iterable[Numbers]) -> float:
+    """The largest of all ``numbers``, for an axis from 0; 1 where none is above."""
+    largest = max((float(one.max()) for one in numbers if len(one)), default=0.0)
+    return largest if largest > 0 else 1.0
 
 
 def tick(number: float) -> str:
@@ -180,14 +227,15 @@ def tick(number: float) -> str:
 
 
 def round_numbers(low: float, high: float, most: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, at most ``most`` steps apart.
+    """Round numbers from ``low`` to ``high``, which is above, at most ``most`` steps.
 
     >>> round_numbers(0, 10, 5)
     [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+    steps = (power * times for times in (1, 2, 5) if power * times >= rough)
+    step = next(steps, power * 10)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [float(f"{place * step:.12g}") for place in range(first, last + 1)]

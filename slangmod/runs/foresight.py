@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotext
 
-from slangmod.runs.curves import round_numbers, tick
+from slangmod.runs.curves import curve, end_of, round_numbers, tick
 from slangmod.runs.terminal import COLOURS, LABEL_WIDTH
 
 MOST_POINTS = 2000
@@ -43,22 +43,25 @@ def draw_rates(
     Rows of marks come below, one for each kind that there is.
     """
     width, height = size[0], size[1] - len(marks)
-    top = 1.05 * max(rates) or 1.0
-    steps = thinned(range(1, len(rates) + 1), MOST_POINTS)
-    heights = [rates[step - 1] for step in steps]
+    each = curve(range(1, len(rates) + 1), rates)
+    top = 1.05 * end_of([each.y])
+    each = each.clipped(len(rates), 0, top)
+    places = thinned(range(len(each)), MOST_POINTS)
+    steps, heights = list(each.x[places]), list(each.y[places])
     plotext.terminal.limit(width=False, height=False)
     figure = plotext.figure.clear()
     figure.theme("simple").plot_size(width, height)
     figure.title("learning rate over optimizer steps")
-    curve = plotext.marker("braille", COLOURS[0])
-    figure.draw(figure.signal(steps, heights, marker=curve).lines())
-    places = round_numbers(0, top, max(2, height // 3))
-    texts = [f"{place:.6g}"[:LABEL_WIDTH].rjust(LABEL_WIDTH) for place in places]
+    marker = plotext.marker("braille", COLOURS[0])
+    if steps:
+        figure.draw(figure.signal(steps, heights, marker=marker).lines())
+    ticks = round_numbers(0, top, max(2, height // 3))
+    texts = [f"{place:.6g}"[:LABEL_WIDTH].rjust(LABEL_WIDTH) for place in ticks]
     figure.ruler("y").lim(0, top)
-    figure.ruler("y").ticks(places, texts)
-    places = round_numbers(0, len(rates), max(2, width // 16))
+    figure.ruler("y").ticks(ticks, texts)
+    ticks = round_numbers(0, len(rates), max(2, width // 16))
     figure.ruler("x").lim(0, len(rates))
-    figure.ruler("x").ticks(places, [tick(place) for place in places])
+    figure.ruler("x").ticks(ticks, [tick(place) for place in ticks])
     text = str(figure.build().string(colorless=not colour)).rstrip("\n")
     rows = [row_of(one, len(rates), width - MARGIN - 1) for one in marks]
     return "\n".join([text, *rows]) + "\n"

@@ -7,7 +7,7 @@ numbers only; they are named by number.
 
 from collections.abc import Iterator
 
-from slangmod.runs.curves import AXES, Axis, Curve, RunCurves, window
+from slangmod.runs.curves import AXES, Axis, Curve, RunCurves, end_of, window
 from slangmod.settings.literals import printable
 
 COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#0987a0", "#975a16")
@@ -44,7 +44,7 @@ def script(runs: tuple[RunCurves, ...], axis: Axis) -> str:
     if any(len(run.rate) for run in runs):
         lines += [
             f"set title {quoted('learning rate')} noenhanced",
-            "set yrange [0:*]",
+            f"set yrange [0:{1.05 * end_of(run.rate.y for run in runs)!r}]",
             "plot " + ", \\\n     ".join(rates(runs)),
         ]
     return "\n".join([*lines, "unset multiplot"]) + "\n"

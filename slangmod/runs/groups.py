@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from slangmod.runs.comparison import OWN, numbers_of
+from slangmod.runs.curves import LARGEST
 from slangmod.runs.overview import ENDED, Overview, flat
 
 METRIC = "outcome.best_test_loss"
@@ -45,7 +46,7 @@ class Group:
     name: str
     runs: tuple[str, ...]
     values: tuple[float, ...]
-    """Of the metric, of the runs that have it."""
+    """Of the metric, of the runs that have it and did not diverge."""
     ended: bool
     """Whether all have ended, so that the values are the last word."""
 
@@ -124,7 +125,7 @@ def group_of(runs: Sequence[Overview]) -> Group:
         tuple(
             float(value)
             for value in values
-            if isinstance(value, int | float) and math.isfinite(value)
+            if isinstance(value, int | float) and abs(value) <= LARGEST
         ),
         all(run.state == ENDED for run in runs),
     )

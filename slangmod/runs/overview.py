@@ -10,7 +10,8 @@ from slangmod.errors import DataError, SettingsError
 from slangmod.runs.directory import RunDir
 from slangmod.runs.recorders import AVERAGE_COLUMNS
 from slangmod.runs.series import last_row, read_series
-from slangmod.runs.summary import read_summary
+from slangmod.runs.summary import checked_summary
+from slangmod.settings.literals import printable
 from slangmod.settings.read import read_toml
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
@@ -58,7 +59,8 @@ def overview(run: RunDir) -> Overview:
     except DataError as error:
         problems.extend(error.problems)
     try:
-        summary = read_summary(run.summary)
+        summary, misfits = checked_summary(run.summary)
+        problems.extend(misfits)
     except DataError as error:
         problems.extend(error.problems)
     return Overview(
@@ -106,13 +108,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted keys."""
+    """Nested tables as one, by dotted keys whose control characters are escaped."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
-            values |= flat(value, f"{prefix}{key}.")
+            values |= flat(value, f"{prefix}{printable(key)}.")
         else:
-            values[prefix + key] = value
+            values[prefix + printable(key)] = value
     return values
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from slangmod.settings.literals import printable
+
 REFUSE_ALL = "default-src 'none'; base-uri 'none'; form-action 'none'"
 DRAWN = "style-src 'self' 'unsafe-inline'; img-src data: blob:"
 """What plotly needs: it places its drawings with styles, and saves them as pictures."""
@@ -27,7 +29,7 @@ LIVE_POLICY = (
 def live_page(title: str) -> str:
     """A page that asks its server for data again and again."""
     return filled(
-        title=html.escape(title),
+        title=as_html(title),
         status="",
         head='<link rel="stylesheet" href="page.css">',
         sections="",
@@ -45,8 +47,8 @@ def closed_page(title: str, status: str, data: Any, sections: str) -> str:
     policy = f"{REFUSE_ALL}; script-src {hashes}; {DRAWN}"
     held = f'<script type="application/json" id="data">{script_json(data)}</script>'
     return filled(
-        title=html.escape(title),
-        status=html.escape(status),
+        title=as_html(title),
+        status=as_html(status),
         head=(
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             f"<style>\n{web_file('page.css')}</style>"
@@ -54,6 +56,14 @@ def closed_page(title: str, status: str, data: Any, sections: str) -> str:
         sections=sections,
         foot="\n".join([held, *(f"<script>{script}</script>" for script in scripts)]),
     )
+
+
+def as_html(text: str) -> str:
+    """``text`` as HTML that means nothing but itself, without a control character.
+
+    A page may be printed, too: ``compare --format html``.
+    """
+    return html.escape(printable(text))
 
 
 def filled(**parts: str) -> str:
@@ -93,19 +103,19 @@ def script_json(data: Any) -> str:
 
 def table(head: list[str], rows: Mapping[str, list[str]]) -> str:
     """An HTML table of plain texts: a row for each entry, its key first."""
-    cells = "".join(f"<th>{html.escape(text)}</th>" for text in head)
+    cells = "".join(f"<th>{as_html(text)}</th>" for text in head)
     lines = [f"<thead><tr>{cells}</tr></thead>"]
     for key, values in rows.items():
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in values)
-        lines.append(f"<tr><th>{html.escape(key)}</th>{cells}</tr>")
+        cells = "".join(f"<td>{as_html(text)}</td>" for text in values)
+        lines.append(f"<tr><th>{as_html(key)}</th>{cells}</tr>")
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def card(title: str, content: str, note: str = "") -> str:
     """A section of HTML ``content`` under a title, with a note beside it."""
-    caption = f"<h2>{html.escape(title)}</h2>"
+    caption = f"<h2>{as_html(title)}</h2>"
     if note:
-        caption += f'<p class="note">{html.escape(note)}</p>'
+        caption += f'<p class="note">{as_html(note)}</p>'
     return (
         f'<section class="card"><div class="caption">{caption}</div>{content}</section>'
     )

@@ -7,11 +7,14 @@ from typing import Any
 
 from slangmod.errors import UserError
 from slangmod.files import write_bytes
-from slangmod.runs.curves import AXES, Axis, RunCurves, tick, window
+from slangmod.runs.comparison import shown
+from slangmod.runs.curves import AXES, Axis, RunCurves, end_of, tick, window
 
 KINDS = (".png", ".svg")
 COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#0987a0", "#975a16")
 INK, EDGE, GRID = "#2d3748", "#a0aec0", "#e8edf3"
+FAR = 1e15
+"""Places from which on not all digits are told."""
 STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.edgecolor": EDGE,
@@ -89,7 +92,7 @@ def draw_one(losses: Any, run: RunCurves) -> None:
     )
     if run.best is not None:
         x, y = run.best
-        label = f"best: {y:.4f} at {x:,.0f}"
+        label = f"best: {shown(y)} at {f'{x:,.0f}' if x < FAR else shown(x)}"
         losses.plot(x, y, "o", ms=11, mfc="none", mec=orange, mew=1.6, label=label)
 
 
@@ -101,7 +104,7 @@ def draw_among_others(losses: Any, run: RunCurves, colour: str) -> None:
         losses.plot(smooth.x, smooth.y, color=colour, linewidth=2, label=label)
         return
     losses.plot(smooth.x, smooth.y, color=colour, linewidth=1, alpha=0.35)
-    label = f" {run.name}  {run.best[1]:.4f}"
+    label = f" {run.name}  {shown(run.best[1])}"
     losses.plot(
         run.test.x, run.test.y, "o-", color=colour, linewidth=2, ms=4.5, label=label
     )
@@ -115,8 +118,8 @@ def finish(losses: Any, rates: Any, runs: tuple[RunCurves, ...], axis: Axis) -> 
         title = None if len(runs) == 1 else "best test loss"
         losses.legend(loc="upper right", title=title, alignment="left")
     rates.set_ylabel("learning rate")
-    rates.set_ylim(bottom=0)
-    rates.set_xlim(left=0)
+    rates.set_ylim(0, 1.05 * end_of(run.rate.y for run in runs))
+    rates.set_xlim(0, 1.05 * end_of(at for run in runs for at in run.places))
     rates.set_xlabel(AXES[axis])
     rates.xaxis.set_major_formatter(lambda number, _: tick(number))
     figure = losses.get_figure()

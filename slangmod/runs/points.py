@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from slangmod.runs.curves import Numbers, seconds_of
+from slangmod.runs.curves import Numbers, drawable, seconds_of
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import overview
 from slangmod.runs.recorders import MEMORY_COLUMNS
@@ -70,7 +70,7 @@ class Points:
             if have.version != version:
                 have = Have()
             whole = len(self._steps) // stride
-            tests = {name: np.array(of) for name, of in self._tests.columns.items()}
+            tests = {name: drawable(of) for name, of in self._tests.columns.items()}
             samples = self._samples.samples[have.samples :]
         about = overview(self.run)
         return {
@@ -109,7 +109,7 @@ def stride_of(rows: int, record_frequency: int) -> int:
 
 def with_seconds(columns: Mapping[str, Any]) -> dict[str, Numbers]:
     """The columns of steps.csv, and ``seconds`` of training."""
-    rows = {name: np.array(of, dtype=float) for name, of in columns.items()}
+    rows = {name: drawable(of) for name, of in columns.items()}
     if "tokens" in columns and "tokens_per_second" in columns:
         rows["seconds"] = seconds_of(columns["tokens"], columns["tokens_per_second"])
     return rows
@@ -124,7 +124,7 @@ def with_memory(rows: dict[str, Numbers], memory: Series) -> dict[str, Numbers]:
         return rows
     last = np.searchsorted(np.array(memory["batch"]), rows["batch"], side="right") - 1
     for name in ("resident_bytes", "device_bytes"):
-        rows[name] = np.where(last < 0, math.nan, np.array(memory[name])[last])
+        rows[name] = np.where(last < 0, math.nan, drawable(memory[name])[last])
     return rows
 
 

@@ -1,6 +1,5 @@
 """Everything about some runs on one page that opens anywhere, without a network."""
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ from slangmod.runs.comparison import NUMBERS, differing_keys, numbers_of, shown
 from slangmod.runs.directory import RunDir
 from slangmod.runs.groups import Group, differences, groups_of
 from slangmod.runs.overview import Overview, flat, numbered, overview
-from slangmod.runs.pages import card, closed_page, table
+from slangmod.runs.pages import as_html, card, closed_page, table
 from slangmod.runs.points import Have, Points
 from slangmod.runs.wording import operations, percent
 from slangmod.settings.read import LARGEST
@@ -71,8 +70,7 @@ def repeated(groups: Sequence[Group]) -> str:
     }
     head = ["best test loss", "runs", "mean", "spread", ""]
     sentences = "".join(
-        f'<p class="note">{html.escape(one.sentence())}</p>'
-        for one in differences(groups)
+        f'<p class="note">{as_html(one.sentence())}</p>' for one in differences(groups)
     )
     note = "runs that differ in their seeds alone; spread: sample standard deviation"
     return card("Repeated runs", table(head, rows) + sentences, note)
@@ -90,7 +88,7 @@ def numbers(runs: Sequence[Overview]) -> str:
         }
         if rows:
             parts.append(table([part, *names(runs)], rows))
-    parts += [f'<p class="note">{html.escape(line)}</p>' for line in speeds(runs)]
+    parts += [f'<p class="note">{as_html(line)}</p>' for line in speeds(runs)]
     return card("Numbers", "".join(parts)) if parts else ""
 
 
@@ -123,7 +121,7 @@ def settings_of(run: RunDir, *, is_open: bool) -> str:
         return ""
     lines = content.decode("utf-8", "replace").splitlines()
     text = "\n".join(map(with_origin, lines))
-    opened, name = " open" * is_open, html.escape(run.name)
+    opened, name = " open" * is_open, as_html(run.name)
     return f"<details{opened}><summary>{name}</summary><pre>{text}</pre></details>"
 
 
@@ -131,8 +129,8 @@ def with_origin(line: str) -> str:
     """One line of config.toml as HTML."""
     match = ORIGIN.fullmatch(line)
     if match is None:
-        return html.escape(line)
-    setting, origin = map(html.escape, match.groups())
+        return as_html(line)
+    setting, origin = map(as_html, match.groups())
     return f'{setting}<span class="origin">{origin}</span>'
 
 

@@ -1,6 +1,6 @@
 """Curves drawn with characters, for a terminal or a text file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import plotext
@@ -10,6 +10,7 @@ from slangmod.runs.curves import (
     Axis,
     Curve,
     RunCurves,
+    end_of,
     round_numbers,
     tick,
     window,
@@ -63,7 +64,7 @@ def draw_text(
     if height * 3 // 10 >= LEAST_HEIGHT:
         panels.append(rates(runs))
         heights = [height - height * 3 // 10, height * 3 // 10]
-    right = max((float(run.train.x.max()) for run in runs if len(run.train)), default=1)
+    right = end_of(at for run in runs for at in run.places)
     labels = [""] * (len(panels) - 1) + [AXES[axis]]
     return "".join(
         panel_text(panel, label, right, (width, lines), colour)
@@ -95,8 +96,7 @@ def rates(runs: tuple[RunCurves, ...]) -> Panel:
         Line("", run.rate, COLOURS[place % len(COLOURS)])
         for place, run in enumerate(runs)
     )
-    top = max((float(run.rate.y.max()) for run in runs if len(run.rate)), default=0)
-    return Panel("learning rate", lines, 0.0, 1.05 * top or 1.0)
+    return Panel("learning rate", lines, 0.0, 1.05 * end_of(run.rate.y for run in runs))
 
 
 def panel_text(
@@ -109,7 +109,8 @@ def panel_text(
     if label:
         figure.label(label)
     for line in panel.lines:
-        draw(figure, line)
+        curve = line.curve.clipped(right, panel.low, panel.high)
+        draw(figure, replace(line, curve=curve))
     figure.legend(x=right, y=panel.high, ha="right", relative=True)
     places = round_numbers(panel.low, panel.high, max(2, size[1] // 3))
     texts = [f"{place:.6g}"[:LABEL_WIDTH].rjust(LABEL_WIDTH) for place in places]

@@ -8,14 +8,20 @@ A row of the matrix is a test, its cases are the parameters.
 
 import fcntl
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from slangmod.runs.directory import RunDir
+from slangmod.runs.pages import plotly_script
 from slangmod.training.checkpoint import list_checkpoints
 from slangmod.training.manifest import FORMAT, MANIFEST, OWN, own_hash, text_of
+from tests.reliability.test_safe_output import RAW
 from tests.reliability.workplace import Here, everything, spoilt
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
@@ -164,22 +170,72 @@ def test_a_broken_model_is_named(here: Here, promise, name: str, fault: str) -> 
     promise("Matrix", 2)
 
 
+SPOILT = [b"", bytes(99), b"{" * 99, b"a,b\n\x1b[2J,\xff\n"]
+LOOKING = (
+    *(("compare",), ("compare", "--json"), ("compare", "--format", "csv")),
+    *(("compare", "--format", "html"), ("compare", "--gnuplot")),
+    *(("summarize",), ("monitor",), ("report",)),
+)
+
+
 @pytest.mark.parametrize(
     "name", ["config.toml", "summary.toml", "steps.csv", "epochs.csv"]
 )
-@pytest.mark.parametrize("content", [b"", bytes(99), b"{" * 99, b"a,b\n\x1b[2J,\xff\n"])
+@pytest.mark.parametrize("content", SPOILT)
 def test_who_only_looks_at_a_broken_run_sees_what_is_left(
+    here: Here, promise, name: str, content: bytes
+) -> None:
+    run = here.folder / "runs" / "first"
+    run.joinpath(name).write_bytes(content)
+    before = everything(here.folder)
+    for words in LOOKING:
+        told = here.run(*words)
+        assert (told.code, told.errors) == (0, []), told
+        assert "first" in told.out + told.rest
+        assert not RAW.search(told.out.replace(plotly_script(), "").replace("\t", ""))
+        assert not RAW.search(told.rest)
+        run.joinpath("report.html").unlink(missing_ok=True)
+    assert everything(here.folder) == before
+    promise("R17", len(LOOKING))
+
+
+@pytest.mark.parametrize("name", ["config.toml", "summary.toml", "steps.csv"])
+@pytest.mark.parametrize("content", SPOILT)
+def test_what_is_broken_in_a_run_is_told_by_verify(
     here: Here, promise, name: str, content: bytes
 ) -> None:
     (here.folder / "runs" / "first" / name).write_bytes(content)
     before = everything(here.folder)
-    for words in (("compare",), ("summarize",), ("monitor",), ("compare", "--json")):
+    for words in (("verify", "first"), ("verify", "first", "--json")):
         told = here.run(*words)
-        is_bare = told.code == 2 and "nothing to draw yet" in "".join(told.errors)
-        assert is_bare or (told.code, told.errors) == (0, []), told
-        assert "\x1b" not in told.rest
+        no_settings, no_summary = (
+            not content and name == one for one in ("config.toml", "summary.toml")
+        )
+        assert (told.code, told.errors) == (int(not no_summary), [])
+        # Settings that are all left out are those of another run, which lacks its data.
+        assert no_settings or no_summary or f"runs/first/{name}" in told.out
+        assert not RAW.search(told.out + told.rest)
     assert everything(here.folder) == before
-    promise("R17", 4)
+    promise("R17", 2)
+
+
+USERS = [
+    (name, "--name", "first") for name in ("generate", "chat", "evaluate", "resume")
+]
+
+
+@pytest.mark.parametrize(
+    "words", [*USERS, ("replay", "--name", "first", "--step", "3")]
+)
+@pytest.mark.parametrize("content", [one for one in SPOILT if one])
+def test_who_needs_the_settings_of_a_run_names_what_is_broken(
+    here: Here, promise, words: tuple[str, ...], content: bytes
+) -> None:
+    (here.folder / "runs" / "first" / "config.toml").write_bytes(content)
+    line = here.refused(*words)
+    assert line.startswith("runs/first/config.toml:")
+    assert not RAW.search(line)
+    promise("R17", 1)
 
 
 def test_a_run_in_use_is_left_to_who_uses_it(here: Here, promise) -> None:
@@ -189,4 +245,18 @@ def test_a_run_in_use_is_left_to_who_uses_it(here: Here, promise) -> None:
         (run / "run.holder").write_text("process 7 on there\n", "utf-8")
         for words in (RESUME, ("train", "--toml", "config.toml", "--name", "first")):
             assert "is in use by process 7 on there" in here.refused(*words, code=3)
+    promise("R12", 2)
+
+
+def test_who_uses_a_run_is_told_by_process_host_and_time(here: Here, promise) -> None:
+    with RunDir(here.folder / "runs" / "first").lock():
+        line = here.refused(*RESUME, code=3)
+        (verdict, *_) = here.run("verify", "first").out.splitlines()
+    who = rf"in use by process {os.getpid()} on {re.escape(os.uname().nodename)} since "
+    since = r"(20\d\d-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})"
+    for text in (line, verdict):
+        found = re.search(who + since, text)
+        assert found
+        begun = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S %z")
+        assert timedelta(0) <= datetime.now(UTC) - begun < timedelta(hours=1)
     promise("R12", 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from slangmod import cli
 from tests.reliability.workplace import CONFIG, Here
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
@@ -168,6 +169,26 @@ def test_of_settings_that_contradict_each_other_both_are_named(
     line = nowhere.refused(*TRAIN, *flags)
     assert all(key in line for key in keys)
     promise("Matrix", 1)
+
+
+def test_rows_that_processes_cannot_share_are_told_with_both_numbers(
+    here: Here, promise, monkeypatch
+) -> None:
+    names = ("RANK", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT", "MASTER_PORT")
+    started = {**dict.fromkeys(names, "0"), "TORCHELASTIC_RUN_ID": "none"}
+    started |= {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3"}
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    # There is nobody else who would have to hear of it.
+    monkeypatch.setattr(cli, "to_say", lambda _, lines, __: list(lines))
+    line = here.refused(*TRAIN)
+    assert line.startswith("train.batch_size = 8: 3 processes cannot share it evenly;")
+    assert "6 or 9 would fit, or another --nproc-per-node" in line
+    for name in started:
+        monkeypatch.delenv(name)
+    line = here.refused("plan", "--toml", "config.toml", "--devices", "3")
+    assert line.startswith("train.batch_size = 8: 3 devices cannot share it evenly;")
+    promise("Matrix", 2)
 
 
 def test_all_that_is_wrong_is_told_at_once(nowhere: Here, promise) -> None:

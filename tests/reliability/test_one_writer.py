@@ -1,6 +1,7 @@
 """A run folder has one writer, and a lock is never stale."""
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -120,7 +121,11 @@ def test_a_second_writer_is_turned_away_at_once(tmp_path, promise, words) -> Non
         used = cpu_seconds() - before
         holder = f"process {os.getpid()} on {os.uname().nodename}"
     assert ended.returncode == 3
-    assert ended.stderr == f"slangmod: error: run 'first' is in use by {holder}\n"
+    assert re.fullmatch(
+        re.escape(f"slangmod: error: run 'first' is in use by {holder} since ")
+        + r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\n",
+        ended.stderr,
+    )
     assert used < 3
     promise("R12", 1)
 

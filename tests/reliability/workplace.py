@@ -31,6 +31,8 @@ class Told(NamedTuple):
     """lines of errors, without what they all begin with"""
     rest: str
     """what else it wrote to standard error"""
+    out: str
+    """what it wrote to standard output"""
 
 
 def make_workplace(folder: Path) -> None:
@@ -68,10 +70,11 @@ class Here:
         """What ``slangmod WORDS`` says."""
         self._capsys.readouterr()
         code = main(words)
-        lines = self._capsys.readouterr().err.splitlines()
+        said = self._capsys.readouterr()
+        lines = said.err.splitlines()
         errors = [one.removeprefix(ERROR) for one in lines if one.startswith(ERROR)]
         rest = "\n".join(one for one in lines if not one.startswith(ERROR))
-        return Told(code, errors, rest)
+        return Told(code, errors, rest, said.out)
 
     def refused(self, *words: str, code: int = 2) -> str:
         """The one line of a refusal; whatever there was must be as it was."""
