@@ -22,7 +22,6 @@ from slangmod.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     problems_of,
-    read_counters,
     step_of,
 )
 from slangmod.training.course import Course
@@ -31,6 +30,7 @@ from slangmod.training.guard import SpikeError
 from slangmod.training.limits import Outcome
 from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
+from slangmod.training.stored import read_counters
 from slangmod.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
