@@ -18,8 +18,8 @@ from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat, numbered
 from slangmod.settings.catalog import Key, arrays
-from slangmod.settings.changing import DATA, freely, refusal
-from slangmod.settings.literals import brief, printable
+from slangmod.settings.changing import DATA, freely, is_named, refusal
+from slangmod.settings.literals import brief, printable, short
 from slangmod.settings.places import known_at
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
@@ -92,6 +92,12 @@ def changes_of(
     earlier = read_changes(run)
     for key, (before, now) in differing(begun_with(about), settings).items():
         path = tuple(key.split("."))
+        if not is_named(path):
+            problems.append(
+                f"{run.config}: the run began with {short(key)} = {brief(before)}, "
+                f"which this slangmod does not know; {ELSEWHERE}"
+            )
+            continue
         if freely(path):
             continue
         known = key in earlier and earlier[key].now == now

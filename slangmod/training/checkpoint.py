@@ -198,6 +198,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         state.take(content)
         tensors = read_moments(path, OPTIMIZER, state.optimizer, state.model)
         restore(state.optimizer, state.model, tensors, content["optimizer"])
+        state.untried = path
     except UNCLEAR as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 

@@ -1,6 +1,7 @@
 """Everything that changes while training, which is everything a checkpoint holds."""
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,6 +95,8 @@ class TrainState:
     """how losses have gone of late, and where training may go back to"""
     times: Seconds = field(default_factory=no_seconds)
     """what the seconds of the counters went into"""
+    untried: Path | None = None
+    """the checkpoint whose moments no step has been taken with so far"""
 
     def copies(self) -> dict[str, Weights]:
         """The second sets of weights that are kept, by the name of their file."""
