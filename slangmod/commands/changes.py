@@ -76,6 +76,18 @@ def way_out(path: Key) -> str:
     return f"--allow-change {name} goes on with it, or {ELSEWHERE}"
 
 
+def in_words(path: Key, before: Any, now: Any) -> str:
+    """A setting that is not as the run has it, and what to do about that."""
+    if not is_named(path):
+        name = short(".".join(path))
+        return (
+            f"the run began with {name} = {brief(before)}, which this slangmod does "
+            f"not know; {ELSEWHERE}"
+        )
+    name = ".".join(path)
+    return f"{name} is now {brief(now)}, the run has {brief(before)}; {way_out(path)}"
+
+
 def changes_of(
     run: RunDir,
     about: Mapping[str, Any],
@@ -92,23 +104,14 @@ def changes_of(
     earlier = read_changes(run)
     for key, (before, now) in differing(begun_with(about), settings).items():
         path = tuple(key.split("."))
-        if not is_named(path):
-            problems.append(
-                f"{run.config}: the run began with {short(key)} = {brief(before)}, "
-                f"which this slangmod does not know; {ELSEWHERE}"
-            )
-            continue
-        if freely(path):
+        if is_named(path) and freely(path):
             continue
         known = key in earlier and earlier[key].now == now
         permitted = may_change(path, allowed - {DATA}) or known
-        if permitted and not refusal(path):
+        if is_named(path) and permitted and not refusal(path):
             found.append(Change(key, before, now))
         else:
-            problems.append(
-                f"{run.config}: {key} is now {brief(now)}, the run has "
-                f"{brief(before)}; {way_out(path)}"
-            )
+            problems.append(f"{run.config}: {in_words(path, before, now)}")
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
     if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
         problems.append(

@@ -37,6 +37,7 @@ from slangmod.training.manifest import (
     text_of,
 )
 from slangmod.training.parts import holds, read_moments, read_weights, wanted_of
+from slangmod.training.plain import refuse_unknown
 from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE, Snapshot, take
 from slangmod.training.state import AVERAGE_FILE, EVALUATED_FILE, TrainState
 from slangmod.training.stopping import AVERAGE, CURRENT
@@ -195,6 +196,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         load_copy(path, name, copy, state.model)
     content = read_state(path)
     try:
+        refuse_unknown(content)
         state.take(content)
         tensors = read_moments(path, OPTIMIZER, state.optimizer, state.model)
         restore(state.optimizer, state.model, tensors, content["optimizer"])

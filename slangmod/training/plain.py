@@ -27,6 +27,11 @@ SUMS: Final = 6
 Check = Callable[[Any], bool]
 
 
+def is_anything(_: Any) -> bool:
+    """Whatever it is: it is not read."""
+    return True
+
+
 def is_count(value: Any) -> bool:
     """Whether it counts something, from 0."""
     return type(value) is int and 0 <= value < MOST
@@ -137,6 +142,7 @@ CHECKS: Final[Mapping[str, tuple[tuple[Check, str], ...]]] = {
         (is_finite, "best_loss"),
         (names_weights, "best_weights"),
         (is_table, "steps"),
+        (is_anything, "limit"),
     ),
     "patience.steps": (
         (is_count, "reference_step"),
@@ -196,6 +202,14 @@ def refuse_odd_state(content: Any) -> None:
         table = table_at(content, place)
         if table is not None:  # older ones have fewer
             refuse_odd_table(place, table)
+
+
+def refuse_unknown(content: Mapping[str, Any]) -> None:
+    """Raise ValueError for a key of which an object is made, and that has no place."""
+    for place in ("counters", "patience", "course"):
+        known = {key for _, keys in CHECKS[place] for key in keys.split()}
+        if odd := (table_at(content, place) or {}).keys() - known:
+            raise ValueError(f"{place}.{short(min(odd))} is not known here")
 
 
 def table_at(content: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:

@@ -119,10 +119,7 @@ class TrainState:
         }
 
     def take(self, plain: dict[str, Any]) -> None:
-        """Go back to what ``plain()`` once gave; limits stay those of now.
-
-        Raises TypeError for what only a newer slangmod knows.
-        """
+        """Go back to what ``plain()`` once gave; limits stay those of now."""
         self.counters = Counters(**plain["counters"])
         self.patience = self.patience.recalled(plain["patience"])
         self.convergence = self.convergence.recalled(plain["convergence"])

@@ -6,7 +6,7 @@ from typing import Any, Final
 from slangmod.errors import RunError
 from slangmod.reading import read_json
 from slangmod.training.parts import holds, open_tensors
-from slangmod.training.plain import refuse_odd_state
+from slangmod.training.plain import refuse_odd_state, refuse_unknown
 from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE
 from slangmod.training.state import AVERAGE_FILE, EVALUATED_FILE, Counters
 
@@ -35,8 +35,10 @@ def read_about(path: Path) -> dict[str, Any]:
 
 def read_counters(path: Path) -> Counters:
     """How far the run had come that a sound checkpoint holds; RunError if unclear."""
+    content = read_state(path)
     try:
-        return Counters(**read_state(path)["counters"])
+        refuse_unknown(content)
+        return Counters(**content["counters"])
     except UNCLEAR as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
