@@ -18,8 +18,8 @@ from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat, numbered
 from slangmod.settings.catalog import Key, arrays
-from slangmod.settings.changing import DATA, freely, refusal
-from slangmod.settings.literals import brief, printable
+from slangmod.settings.changing import DATA, freely, is_named, refusal
+from slangmod.settings.literals import brief, printable, short
 from slangmod.settings.places import known_at
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
@@ -89,6 +89,18 @@ def way_out(path: Key) -> str:
     return f"--allow-change {name} goes on with it, or {ELSEWHERE}"
 
 
+def in_words(path: Key, before: Any, now: Any) -> str:
+    """A setting that is not as the run has it, and what to do about that."""
+    if not is_named(path):
+        name = short(".".join(path))
+        return (
+            f"the run began with {name} = {brief(before)}, which this slangmod does "
+            f"not know; {ELSEWHERE}"
+        )
+    name = ".".join(path)
+    return f"{name} is now {brief(now)}, the run has {brief(before)}; {way_out(path)}"
+
+
 def changes_of(
     run: RunDir,
     about: Mapping[str, Any],
@@ -105,16 +117,15 @@ def changes_of(
     earlier = read_changes(run)
     for key, (before, now) in differing(begun_with(about), settings).items():
         path = tuple(key.split("."))
-        if freely(path):
+        if is_named(path) and freely(path):
             continue
         known = key in earlier and earlier[key].now == now
         permitted = may_change(path, allowed - {DATA}) or known
-        if permitted and not refusal(path):
+        if is_named(path) and permitted and not refusal(path):
             found.append(Change(key, before, now))
             continue
         whole = of_whole_table(path, begun_with(about), settings)
-        what = f"{key} is now {brief(now)}, the run has {brief(before)}"
-        problems.append(f"{run.config}: {whole or f'{what}; {way_out(path)}'}")
+        problems.append(f"{run.config}: {whole or in_words(path, before, now)}")
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
     if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
         problems.append(
@@ -139,7 +150,8 @@ def of_whole_table(path: Key, before: Mapping[str, Any], settings: Settings) -> 
     """What to say where all of the table that ``path`` is in came or went; or ""."""
     table = table_of(path)
     now = table in tables_in(settings.model_dump(mode="json"))
-    if not table or refusal(path) or now == (table in tables_in(before)):
+    known = is_named(path) and not refusal(path)
+    if not table or not known or now == (table in tables_in(before)):
         return ""
     array, number = table[:-1], table[-1]
     name = ".".join(table if refusal(array) else array)

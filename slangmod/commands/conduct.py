@@ -163,7 +163,8 @@ class Conductor:
     def validate(self, outcome: Outcome) -> Score:
         """Take back the best weights, and see how good they are."""
         settings, session = self.session.settings, self.session
-        session.team.meet()  # now all that was saved is there
+        with self.watchdog.slow("waiting for what is saved"):
+            session.team.meet()  # now all that was saved is there
         step, weights = outcome.patience.best_step, outcome.patience.best_weights
         with self.watchdog.slow("reading the best checkpoint"):
             refuse_unsound_best(self.run, step, outcome.reason, session.team)
@@ -201,6 +202,7 @@ class Conductor:
         """Write a checkpoint, or begin to, and remove those that nobody needs."""
         with self.watchdog.slow("saving a checkpoint"):
             self.scribe.saver.save(state)
+            self.session.team.meet()  # who only waits has as much time as who saves
 
     def failed(self, message: str) -> None:
         """Write down that the run has failed, and why."""

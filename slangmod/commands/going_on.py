@@ -12,7 +12,8 @@ from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import ALONE, Team
 from slangmod.settings.changing import DATA, JUDGED_BY
 from slangmod.settings.sections import Settings
-from slangmod.training.checkpoint import load_checkpoint, read_counters
+from slangmod.training.checkpoint import load_checkpoint
+from slangmod.training.stored import read_counters
 
 
 def session_from(

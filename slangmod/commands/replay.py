@@ -31,7 +31,6 @@ from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import (
     list_checkpoints,
     problems_of,
-    read_about,
     step_of,
 )
 from slangmod.training.device import choose_device, reproducible
@@ -39,6 +38,7 @@ from slangmod.training.evaluate import never
 from slangmod.training.feed import Feed
 from slangmod.training.guard import Guard, SpikeError
 from slangmod.training.step import Objective
+from slangmod.training.stored import read_about
 from slangmod.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)

@@ -45,9 +45,10 @@ from slangmod.runs.summary import read_summary
 from slangmod.runs.trackers import check_trackers
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.show import run_config
-from slangmod.training.checkpoint import find_sound, read_about, set_aside
+from slangmod.training.checkpoint import find_sound, set_aside
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.state import TrainState
+from slangmod.training.stored import read_about
 
 LOG = logging.getLogger(__name__)
 

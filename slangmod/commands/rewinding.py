@@ -13,6 +13,7 @@ from typing import Any
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.recording import Recording
 from slangmod.commands.session import Session, session_now
+from slangmod.commands.staging import leg_at
 from slangmod.errors import RunError
 from slangmod.optim import build_optimizer
 from slangmod.runs.directory import RunDir
@@ -22,7 +23,6 @@ from slangmod.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     problems_of,
-    read_counters,
     step_of,
 )
 from slangmod.training.course import Course
@@ -31,6 +31,7 @@ from slangmod.training.guard import SpikeError
 from slangmod.training.limits import Outcome
 from slangmod.training.saver import Saver
 from slangmod.training.state import TrainState
+from slangmod.training.stored import read_counters
 from slangmod.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def load_anew(session: Session, path: Path) -> Session:
     state, counters = session.state, read_counters(path)
     text, since = state.counters.text_batch, state.patience.since
     state.model.zero_grad(set_to_none=True)  # of the step that was broken off
-    stage = session.legs[counters.stage - 1].plan.settings
+    stage = leg_at(session.legs, counters).plan.settings
     state.optimizer = build_optimizer(stage, state.model)
     load_checkpoint(path, state)
     # What is another since then stays so.

@@ -14,6 +14,7 @@ from slangmod.commands.staging import (
     Legs,
     batches_of,
     end_of,
+    leg_at,
     plan_legs,
     schedule_of,
     stage_columns,
@@ -115,8 +116,7 @@ def open_session(
     vocab, end = manifest.vocab, manifest.end
     state = new_state(settings, vocab, device, weights, end, team, strategy)
     state.counters = counters or state.counters
-    if not 1 <= state.counters.stage <= len(legs):
-        raise RunError(f"the run is at stage {state.counters.stage} of {len(legs)}")
+    leg_at(legs, state.counters)
     if settings.stage:
         # All of them: what cannot be built is better known now than at a border.
         each = [build_optimizer(leg.plan.settings, state.model) for leg in legs]
@@ -127,7 +127,6 @@ def open_session(
     wrapping = UNWRAPPED if team.alone else wrapping_of(state.model)
     session = session_of(settings, legs, device, state, test, team, wrapping)
     session = replace(session, resumed=counters is not None)
-    refuse_odd_counts(session.state.counters, session.train)
     if not team.alone:
         settle_session(session)
     return session
@@ -148,7 +147,10 @@ def refuse_odd_counts(counters: Counters, train: TokenDataset) -> None:
     """
     epochs = counters.epoch - train.epochs_before
     batches = counters.batch - train.first_batch
-    if not 0 <= batches <= epochs * train.most_in_epoch <= MOST_BATCHES:
+    # An epoch has one at least; where each ends is counted only if it may be so.
+    likely = max(0, epochs) <= batches <= epochs * train.most_in_epoch <= MOST_BATCHES
+    begun = train.batches_until(counters.epoch - 1) if likely and epochs else -1
+    if not likely or not begun < counters.batch <= train.batches_until(counters.epoch):
         raise RunError(
             f"the run has counted {counters.batch} mini-batches in {counters.epoch} "
             "epochs, which its data do not have"
@@ -165,11 +167,12 @@ def session_of(
     wrapping: Wrapping = UNWRAPPED,
 ) -> Session:
     """The session of the stage that ``state`` is in."""
-    leg = legs[state.counters.stage - 1]
+    leg = leg_at(legs, state.counters)
     stage = leg.plan.settings
     assert isinstance(state.model, Transformer)  # new_state has built it
     state.model.set_dropout(stage.model.dropout)
     train = leg.rows(state.counters)
+    refuse_odd_counts(state.counters, train)
     objective = wrapping.around(build_objective(stage, state, device))
     return Session(
         *(settings, legs, leg, device, state, train, test, objective, team, wrapping)

@@ -7,6 +7,7 @@ from typing import Any
 
 from slangmod.data.dataset import TokenDataset, dataset_of
 from slangmod.data.shards import Encodings
+from slangmod.errors import RunError
 from slangmod.optim import Horizon, Schedule, build_schedule
 from slangmod.parallel.team import ALONE, Team
 from slangmod.runs.overview import flat
@@ -69,6 +70,13 @@ def plan_legs(settings: Settings, encodings: Encodings, team: Team = ALONE) -> L
         batches, epochs = batches + leg.length.batches, epochs + leg.length.epochs
         left = None if left is None else left - leg.length.steps
     return tuple(legs)
+
+
+def leg_at(legs: Legs, counters: Counters) -> Leg:
+    """The stage that ``counters`` are in; RunError if there is no such stage."""
+    if not 1 <= counters.stage <= len(legs):
+        raise RunError(f"the run is at stage {counters.stage} of {len(legs)}")
+    return legs[counters.stage - 1]
 
 
 def batches_of(legs: Legs) -> int:

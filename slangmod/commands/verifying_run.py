@@ -32,6 +32,8 @@ def settings_in(workdir: str, run: RunDir) -> Settings:
 def verdict_on_run(run: RunDir, workdir: str) -> Verdict:
     """Of settings, checkpoints, best model, and tables."""
 
+    from slangmod.training.stored import read_state
+
     def look(holds: list[str]) -> Iterator[str]:
         if run.in_use():
             holds.append(f"in use by {holder_of(run.lock_file)}")
@@ -49,7 +51,7 @@ def verdict_on_run(run: RunDir, workdir: str) -> Verdict:
             yield f"{error}; {_anew(run)}"
         sound: list[Path] = []
         yield from _checkpoints(run, holds, sound, outcome)
-        state = _state(sound[0]) if sound else {}
+        state = read_state(sound[0]) if sound else {}
         if settings is not None and state:
             yield from _inputs(run, state["about"], settings)
         yield from _model(run, holds, state, outcome, sound)
@@ -78,12 +80,12 @@ def _checkpoints(
     """
     from slangmod.commands.best import ways_out
     from slangmod.training.checkpoint import (
-        best_step,
         checkpoint_path,
         list_checkpoints,
         problems_of,
         step_of,
     )
+    from slangmod.training.stored import best_step
 
     faults: dict[Path, list[str]] = {}
     for path in list_checkpoints(run.checkpoints):
@@ -108,16 +110,6 @@ def _checkpoints(
         elif path == best:
             way = ways_out(run, _ended(outcome))
         yield from (f"{problem}{way}" for problem in problems)
-
-
-def _state(checkpoint: Path) -> dict[str, Any]:
-    """The counters and inputs of a sound checkpoint; DataError if it has none."""
-    path = checkpoint / "state.json"
-    try:
-        state = read_json(path)
-        return {name: dict(state[name]) for name in ("counters", "about")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: says nothing of the run: {error}") from error
 
 
 def _inputs(run: RunDir, about: dict[str, Any], settings: Settings) -> Iterator[str]:

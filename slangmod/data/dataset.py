@@ -4,6 +4,7 @@
 run, another number of devices and a test all see the same sequence.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slangmod.data.order import draw_offset, shuffled
+from slangmod.data.order import draw_offset, draw_offsets, shuffled
 from slangmod.data.rows import Rows, rows_of
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.data.stream import TokenStream
@@ -24,6 +25,9 @@ from slangmod.settings.sections import Settings
 IGNORE: Final = -100
 """Target where there is nothing to predict; it counts for neither loss nor tokens."""
 
+
+AT_ONCE: Final = 1 << 16
+"""Epochs whose mini-batches are counted at once."""
 
 EXACT_EPOCHS: Final = 1000
 """So many epochs are counted one by one when a run is planned."""
@@ -60,7 +64,11 @@ class TokenDataset:
     part: int = 0
     parts: int = 1
     """which part of each mini-batch ``batch`` gives, and of how many equal ones"""
-    _until: list[int] = field(default_factory=list, init=False, repr=False)
+    _until: "array[int]" = field(
+        default_factory=lambda: array("q"), init=False, repr=False
+    )
+    _sizes: dict[int, int] = field(default_factory=dict, init=False, repr=False)
+    """mini-batches of an epoch by its offset"""
     _lock: RLock = field(default_factory=RLock, init=False, repr=False)
     """for ``_until``, which the thread that prepares batches fills, too"""
 
@@ -113,7 +121,12 @@ class TokenDataset:
 
     def batches_in(self, epoch: int) -> int:
         """Number of mini-batches of ``epoch``, counted from 1."""
-        return -(-self.rows.count(self.offset(epoch)) // self.batch_size)
+        return self._batches_at(self.offset(epoch))
+
+    def _batches_at(self, offset: int) -> int:
+        if offset not in self._sizes:
+            self._sizes[offset] = -(-self.rows.count(offset) // self.batch_size)
+        return self._sizes[offset]
 
     def batches_until(self, epoch: int) -> int:
         """Number of mini-batches of the run up to and including ``epoch``.
@@ -122,10 +135,15 @@ class TokenDataset:
         """
         own = epoch - self.epochs_before
         with self._lock:
-            while len(self._until) < own:
+            while (known := len(self._until)) < own:
                 before = self._until[-1] if self._until else self.first_batch
-                number = self.epochs_before + len(self._until) + 1
-                self._until.append(before + self.batches_in(number))
+                ahead = np.arange(known, min(own, known + AT_ONCE)) + 1
+                offsets = draw_offsets(
+                    self.jitter, self.seed, ahead + self.epochs_before
+                )
+                kinds, each = np.unique(offsets, return_inverse=True)
+                sizes = np.array([self._batches_at(int(kind)) for kind in kinds])
+                self._until.extend((before + np.cumsum(sizes[each])).tolist())
         return self._until[own - 1] if own > 0 else self.first_batch
 
     def batches_planned(self, epochs: int) -> int:

@@ -36,6 +36,19 @@ def draw_offset(jitter: int, seed: int, epoch: int) -> int:
     return mix(seed, epoch, 1) % jitter if jitter > 1 else 0
 
 
+def draw_offsets(jitter: int, seed: int, epochs: Integers) -> Integers:
+    """``draw_offset`` of each of ``epochs``, of very many of them soon."""
+    if jitter <= 1:
+        return np.zeros(len(epochs), np.int64)
+    state = np.zeros(len(epochs), np.uint64)
+    for number in (np.uint64(seed & _MASK), epochs.astype(np.uint64), np.uint64(1)):
+        state = state + np.uint64(0x9E3779B97F4A7C15) + number
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state ^= state >> np.uint64(31)
+    return (state % np.uint64(jitter)).astype(np.int64)
+
+
 def shuffled(places: Integers, size: int, seed: int, epoch: int) -> Integers:
     """Entries at ``places`` of the permutation of ``range(size)`` of this epoch.
 

@@ -1,12 +1,15 @@
 """What an optimizer remembers of each weight, as files can hold it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from slangmod.parallel.shards import own_parameters
+
+STEP: Final = "step"
+"""Under which torch's optimizers count their steps."""
 
 
 def stored(
@@ -39,7 +42,8 @@ def restore(
 ) -> None:
     """Put back what ``stored`` gave; groups and their options stay as they are.
 
-    Raises ValueError if something is of a weight that the model does not have.
+    Raises ValueError if something is of a weight that the model does not have, or is
+    not of the shape that a fused optimizer takes it for.
     """
     by_name: dict[str, dict[str, Any]] = {}
     for place, value in {**tensors, **scalars}.items():
@@ -55,7 +59,26 @@ def restore(
         for index, parameter in enumerate(parameters)
         if names[id(parameter)] in by_name
     }
+    refuse_odd_shapes(optimizer, by_name, names)
     optimizer.load_state_dict(content)
+
+
+def refuse_odd_shapes(
+    optimizer: torch.optim.Optimizer,
+    by_name: Mapping[str, Mapping[str, Any]],
+    names: Mapping[int, str],
+) -> None:
+    """Raise ValueError where a fused optimizer would read or write beyond a tensor.
+
+    Torch's fused steps go by the size of the weight alone.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("fused") else ():
+            name = names[id(parameter)]
+            for key, value in by_name.get(name, {}).items():
+                wanted = torch.Size() if key == STEP else parameter.shape
+                if not isinstance(value, Tensor) or value.shape != wanted:
+                    raise ValueError(f"{name}/{key} is not of shape {list(wanted)}")
 
 
 def is_of_rows(optimizer: torch.optim.Optimizer, key: str, dimensions: int) -> bool:

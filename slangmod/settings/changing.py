@@ -122,6 +122,11 @@ def ruled_by(path: Key) -> str:
     return ".".join((*array, *place.rest) if path not in arrays() else path)
 
 
+def is_named(path: Key) -> bool:
+    """Whether there is such a setting."""
+    return ruled_by(path) in changes_by_name()
+
+
 def freely(path: Key) -> bool:
     """Whether a run may go on with another value at ``path`` without being asked."""
     return changes_by_name()[ruled_by(path)] in (FREELY, WITHOUT_EFFECT)

@@ -26,7 +26,6 @@ from slangmod.files import (
     sync_folder,
 )
 from slangmod.optim.state import restore
-from slangmod.reading import read_json
 from slangmod.training.copies import Weights, renew, weights_of
 from slangmod.training.disk import refuse_without_room
 from slangmod.training.manifest import (
@@ -38,15 +37,11 @@ from slangmod.training.manifest import (
     text_of,
 )
 from slangmod.training.parts import holds, read_moments, read_weights, wanted_of
+from slangmod.training.plain import refuse_unknown
 from slangmod.training.snapshot import MODEL, OPTIMIZER, STATE, Snapshot, take
-from slangmod.training.state import (
-    AVERAGE_FILE,
-    EVALUATED_FILE,
-    Counters,
-    TrainState,
-    counters_of,
-)
+from slangmod.training.state import AVERAGE_FILE, EVALUATED_FILE, TrainState
 from slangmod.training.stopping import AVERAGE, CURRENT
+from slangmod.training.stored import UNCLEAR, best_step, problems_within, read_state
 from slangmod.training.tensor_file import Written, pieces, written
 
 FILE_OF: Final = {CURRENT: MODEL, AVERAGE: AVERAGE_FILE}
@@ -140,7 +135,8 @@ def examine(path: Path) -> tuple[list[str], bool]:
     It is not where a disk or a right refuses to read what may well be sound.
     """
     try:
-        return problems_in(path, step_of(path), (MODEL, OPTIMIZER, STATE)), True
+        problems = problems_in(path, step_of(path), (MODEL, OPTIMIZER, STATE))
+        return problems or problems_within(path, step_of(path)), True
     except OSError as error:
         return [f"{error.filename or path}: {error.strerror or error}"], False
 
@@ -190,37 +186,6 @@ def set_aside(path: Path) -> None:
     sync_folder(path.parent)
 
 
-UNCLEAR: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What it raises to take a state from something else."""
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """The plain values of a checkpoint; RunError if there are none."""
-    try:
-        content = read_json(path / STATE)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path / STATE}: {error}") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path / STATE}: holds no table")
-    return content
-
-
-def read_about(path: Path) -> dict[str, Any]:
-    """What ``save_checkpoint`` was given beside the state; RunError if nothing."""
-    about = read_state(path).get("about")
-    if not isinstance(about, dict):
-        raise RunError(f"{path / STATE}: does not say what the run began with")
-    return about
-
-
-def read_counters(path: Path) -> Counters:
-    """How far the run had come that a sound checkpoint holds; RunError if unclear."""
-    try:
-        return counters_of(read_state(path)["counters"])
-    except UNCLEAR as error:
-        raise RunError(f"{path}: does not fit this run: {error}") from error
-
-
 def load_checkpoint(path: Path, state: TrainState) -> None:
     """Take over weights, moments, counters and sums from a sound checkpoint.
 
@@ -231,9 +196,11 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         load_copy(path, name, copy, state.model)
     content = read_state(path)
     try:
+        refuse_unknown(content)
         state.take(content)
         tensors = read_moments(path, OPTIMIZER, state.optimizer, state.model)
         restore(state.optimizer, state.model, tensors, content["optimizer"])
+        state.untried = path
     except UNCLEAR as error:
         raise RunError(f"{path}: does not fit this run: {error}") from error
 
@@ -289,11 +256,3 @@ def prune_checkpoints(
     for path in there:
         if path not in stay:
             remove_folder(path)
-
-
-def best_step(path: Path) -> int:
-    """The step of the best checkpoint that ``path`` knows of; -1 if that is unclear."""
-    try:
-        return int(read_json(path / STATE)["patience"]["best_step"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return -1

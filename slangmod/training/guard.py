@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
-from slangmod.errors import RunError
+from slangmod.errors import RunError, is_out_of_memory
+from slangmod.plugins import in_one_line
 from slangmod.training.course import Rules
 from slangmod.training.events import BadStep, Callback, Spike
 from slangmod.training.reading import Reading
+from slangmod.training.snapshot import OPTIMIZER
 from slangmod.training.state import TrainState
 from slangmod.training.step import StepResult
 
@@ -57,6 +59,7 @@ class Guard:
     def __init__(
         self, state: TrainState, rules: Rules, device: torch.device, tell: Callback
     ) -> None:
+        self._state = state
         self._optimizer: Any = state.optimizer
         self._course, self._rules, self._tell = state.course, rules, tell
         self._stage = state.counters.stage
@@ -85,7 +88,7 @@ class Guard:
         bad = 0 if finite else self._course.bad_in_a_row + 1
         self._judge(note, losses, norm, bad)
         if finite:
-            self._optimizer.step()
+            self._step()
 
     def check(self) -> None:
         """Judge all steps that were taken; waits for them. Raises as ``take_step``."""
@@ -102,7 +105,19 @@ class Guard:
         self._optimizer.found_inf = (self._bad > 0).float()
         numbers = (result.losses, result.grad_norm.double()[None], self._bad[None])
         self._unread.append((note, Reading(torch.cat(numbers))))
-        self._optimizer.step()
+        self._step()
+
+    def _step(self) -> None:
+        """Let the optimizer step; RunError if what was restored is not of its kind."""
+        path, self._state.untried = self._state.untried, None
+        try:
+            self._optimizer.step()
+        except Exception as error:  # whatever an optimizer makes of odd moments
+            if path is None or is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"{path / OPTIMIZER}: does not fit this run: {in_one_line(error)}"
+            ) from error
 
     def _judge(self, note: Note, losses: list[float], norm: float, bad: int) -> None:
         self._course.bad_in_a_row = bad

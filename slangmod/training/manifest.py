@@ -7,8 +7,10 @@ manifest carries the hash of its own content, too, by a rule that no format may 
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ import torch
 from slangmod import __version__
 from slangmod.errors import UserError
 from slangmod.files import sha256_of
+from slangmod.plugins import in_one_line
 from slangmod.reading import (
     LARGEST_JSON,
     IrregularError,
@@ -24,6 +27,7 @@ from slangmod.reading import (
     read_json,
     read_limited,
 )
+from slangmod.settings.literals import brief, short
 from slangmod.training.disk import forget_cached
 from slangmod.training.index import TENSORS, Parts, parts_in, plain_index
 from slangmod.training.tensor_file import Written
@@ -35,6 +39,12 @@ OF_ONE: Final = 2
 MANIFEST: Final = "manifest.json"
 OWN: Final = "sha256"
 """Key of the manifest's own hash."""
+PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+"""Names of files that a checkpoint may have."""
+LARGEST: Final = 1 << 62
+"""Bytes of a file."""
+MOST_TOLD: Final = 9
+"""Files of one checkpoint that are said to be damaged."""
 
 
 def own_hash(content: Mapping[str, Any]) -> str:
@@ -78,10 +88,10 @@ def text_of(content: Mapping[str, Any]) -> str:
 def torch_of(path: Path) -> str | None:
     """The version of torch that wrote the sound checkpoint ``path``; None if unsaid."""
     try:
-        versions = read_json(path / MANIFEST)["versions"]
-        return None if versions["torch"] is None else str(versions["torch"])
+        version = read_json(path / MANIFEST)["versions"]["torch"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return version if isinstance(version, str) else None
 
 
 def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
@@ -96,22 +106,17 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
         text = read_limited(place, LARGEST_JSON).decode("utf-8")
         content = parsed(text)
         number, files = content["format"], content["files"]
-        if number != 1 and (content[OWN], text) != (
-            own_hash(content),
-            text_of(content),
-        ):
+        if type(number) is not int or number < 1:
+            return [f"{place}: there is no format {brief(number)}"]
+        if number != 1 and not is_as_written(content, text):
             return [f"{place}: differs from what was written"]
-        if type(number) is int and number > FORMAT:
+        if number > FORMAT:
             raise UserError(newer(path, content))
-        if number not in (1, OF_ONE, FORMAT):
-            return [f"{place}: there is no format {number!r}"]
-        if content["step"] != step:
-            return [f"{place}: is that of step {content['step']!r}"]
+        if type(content["step"]) is not int or content["step"] != step:
+            return [f"{place}: is that of step {brief(content['step'])}"]
         listed = needed_files(parts_in(content) if number == FORMAT else {}, needed)
         lacking = [f"{path / n}: is not listed" for n in listed if n not in files]
-        if odd := [name for name in files if Path(name).name != name]:
-            return [f"{place}: lists {odd[0]!r}, which is no plain name"]
-        known = {n: Written(int(f["size"]), f["sha256"]) for n, f in files.items()}
+        known = {name: written_of(name, plain) for name, plain in files.items()}
     except (FileNotFoundError, NotADirectoryError):
         return [f"{place}: is missing"]
     except IsADirectoryError:
@@ -119,12 +124,28 @@ def problems_in(path: Path, step: int, needed: tuple[str, ...]) -> list[str]:
     except IrregularError as error:
         return [f"{place}: is {error.strerror}"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return [f"{place}: is no manifest ({type(error).__name__}: {error})"]
-    return lacking + [
+        return [f"{place}: is no manifest ({in_one_line(error)})"]
+    faults = (
         f"{path / name}: {fault}"
         for name, wanted in known.items()
         if (fault := fault_of(path / name, wanted))
-    ]
+    )
+    return [*islice(chain(lacking, faults), MOST_TOLD)]
+
+
+def is_as_written(content: Mapping[str, Any], text: str) -> bool:
+    """Whether ``content`` has the hash that it says, and ``text`` spells it so."""
+    return bool(content[OWN] == own_hash(content)) and text == text_of(content)
+
+
+def written_of(name: str, plain: Any) -> Written:
+    """What a manifest says of the file ``name``; ValueError or so if it is odd."""
+    size, digest = plain["size"], plain["sha256"]
+    if not PLAIN.fullmatch(name):
+        raise ValueError(f"{short(name)}: is no plain name")
+    if type(size) is not int or not 0 <= size <= LARGEST or not isinstance(digest, str):
+        raise ValueError(f"{name}: has no size and hash")
+    return Written(size, digest)
 
 
 def needed_files(index: Mapping[str, Parts], needed: tuple[str, ...]) -> list[str]:
@@ -137,9 +158,11 @@ def newer(path: Path, content: Mapping[str, Any]) -> str:
     """Says which slangmod wrote ``path``, and which this is."""
     versions = content.get("versions")
     writer = versions.get("slangmod") if isinstance(versions, dict) else None
+    writer = short(writer) if isinstance(writer, str) else None
     return (
-        f"{path}: was written by slangmod {writer} in format {content['format']}, and "
-        f"this is {__version__}, which reads formats up to {FORMAT}; use the newer one"
+        f"{path}: was written by slangmod {writer} in format "
+        f"{brief(content['format'])}, and this is {__version__}, which reads formats "
+        f"up to {FORMAT}; use the newer one"
     )
 
 

@@ -7,7 +7,7 @@ known to be those of the model.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,11 +16,14 @@ from torch import Tensor, nn
 from slangmod.errors import RunError
 from slangmod.optim.state import is_of_rows
 from slangmod.parallel.shards import shards_of
-from slangmod.reading import open_regular, read_json
+from slangmod.reading import LARGEST_JSON, open_regular, read_json
 from slangmod.training.copies import Weights
 from slangmod.training.index import Parts, parts_in
 from slangmod.training.manifest import FORMAT, MANIFEST
 from slangmod.training.tensor_file import DTYPES, TYPES, pieces_read
+
+LENGTH: Final = 8
+"""Bytes at the beginning of a file that say how long its header is."""
 
 Kind = tuple[tuple[int, ...], str]
 """Shape, and type as safetensors spells it."""
@@ -46,6 +49,8 @@ class Tensors:
             file = self._opened(name)
             self._name = name
             self.kinds = kinds_in(file)
+            if odd := [one for _, one in self.kinds.values() if one not in DTYPES]:
+                raise RunError(f"{path / name}: holds numbers of type {odd[0]}")
         else:
             self.kinds = {
                 key: (one.shape, one.dtype) for key, one in parts.tensors.items()
@@ -54,6 +59,11 @@ class Tensors:
     def close(self) -> None:
         """Close all files."""
         self._stack.close()
+
+    def look_at_all(self) -> None:
+        """Open all files, which shows whether they hold what they should."""
+        for number in range(len(self._parts.files) if self._parts else 0):
+            self._part(number)
 
     def read(self, name: str, rows: range | None = None) -> Tensor:
         """The tensor ``name``, or its ``rows``, in host memory."""
@@ -88,11 +98,18 @@ class Tensors:
         return self._files[name]
 
     def _opened(self, name: str) -> Any:
-        place = self._path / name
-        open_regular(place).close()  # the library would wait for whoever writes a pipe
-        file = self._stack.enter_context(safe_open(place, framework="pt"))
+        refuse_long_header(self._path / name)
+        file = self._stack.enter_context(safe_open(self._path / name, framework="pt"))
         self._files[name] = file
         return file
+
+
+def refuse_long_header(path: Path) -> None:
+    """Raise RunError if the names of a file take more memory than any model's do."""
+    with open_regular(path) as stream:
+        size = int.from_bytes(stream.read(LENGTH), "little")
+    if size > LARGEST_JSON:
+        raise RunError(f"{path}: its header has {size} bytes")
 
 
 def kinds_in(file: Any) -> dict[str, Kind]:

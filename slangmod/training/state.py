@@ -1,7 +1,7 @@
 """Everything that changes while training, which is everything a checkpoint holds."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from slangmod.parallel.shards import device_of
 from slangmod.settings.sections import Settings, Train
 from slangmod.training.copies import Average, Weights, copy_weights
 from slangmod.training.course import Course
+from slangmod.training.plain import SUMS
 from slangmod.training.stopping import Convergence, Patience, StepPatience
 from slangmod.training.times import Seconds, no_seconds, seconds_of
 
@@ -72,25 +73,6 @@ class Counters:
         return max(stage, (self.text_batch, self.text_epoch))
 
 
-BEFORE_GUARD = 3
-"""How many sums a checkpoint holds that was written before there was a guard."""
-MOST_EPOCHS = 10**7
-"""Epochs that a run has at most; the end of each is kept in memory."""
-
-
-def counters_of(plain: Mapping[str, Any]) -> Counters:
-    """What ``asdict`` of counters once gave; ValueError or TypeError if it is not."""
-    counters = Counters(**plain)
-    for name, value in asdict(counters).items():
-        kinds = (int, float) if name in ("seconds", "learning_rate") else (int,)
-        if name == "learning_rate" and value is None:
-            continue
-        most = MOST_EPOCHS if name.endswith("epoch") else 2**53
-        if type(value) not in kinds or not 0 <= value < most:
-            raise ValueError(f"counters: {name} = {value!r} counts nothing")
-    return counters
-
-
 @dataclass
 class TrainState:
     """A model on its way: weights, moments, counters, sums, and what is best so far."""
@@ -113,6 +95,8 @@ class TrainState:
     """how losses have gone of late, and where training may go back to"""
     times: Seconds = field(default_factory=no_seconds)
     """what the seconds of the counters went into"""
+    untried: Path | None = None
+    """the checkpoint whose moments no step has been taken with so far"""
 
     def copies(self) -> dict[str, Weights]:
         """The second sets of weights that are kept, by the name of their file."""
@@ -136,15 +120,13 @@ class TrainState:
 
     def take(self, plain: dict[str, Any]) -> None:
         """Go back to what ``plain()`` once gave; limits stay those of now."""
-        self.counters = counters_of(plain["counters"])
+        self.counters = Counters(**plain["counters"])
         self.patience = self.patience.recalled(plain["patience"])
         self.convergence = self.convergence.recalled(plain["convergence"])
         self.course = Course.of(plain.get("course"))
         self.times = seconds_of(plain.get("times"))
         self.sums = no_sums(self.sums.device)
         kept = plain["sums"]
-        if len(kept) not in (BEFORE_GUARD, len(self.sums)):
-            raise ValueError(f"{len(kept)} sums")
         self.sums[: len(kept)] = self.sums.new_tensor(kept)
 
 
@@ -167,7 +149,7 @@ def build_state(
 
 def no_sums(device: torch.device) -> Tensor:
     """``TrainState.sums`` of a run that has not begun."""
-    return torch.zeros(6, dtype=torch.float64, device=device)
+    return torch.zeros(SUMS, dtype=torch.float64, device=device)
 
 
 def patience_of(train: Train) -> Patience:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slangmod.data.order import draw_offset, mix, shuffled
+from slangmod.data.order import draw_offset, draw_offsets, mix, shuffled
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 16, 17, 100, 1000, 4097])
@@ -57,3 +57,11 @@ def test_mixing_is_the_published_splitmix64() -> None:
     """First outputs of SplitMix64 for state 0 and 1234567, as published."""
     assert mix(0) == 0xE220A8397B1DCDAF
     assert mix(1234567) == 6457827717110365317
+
+
+@pytest.mark.parametrize("seed", [0, 100, -7, 2**64 - 1, 2**70 + 3])
+@pytest.mark.parametrize("jitter", [0, 1, 2, 32, 1000])
+def test_many_offsets_are_those_that_are_drawn_one_by_one(jitter: int, seed: int):
+    epochs = np.arange(1, 300)
+    each = [draw_offset(jitter, seed, int(epoch)) for epoch in epochs]
+    assert draw_offsets(jitter, seed, epochs).tolist() == each

@@ -7,13 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomli
 
 from slangmod.commands import saving, scribe
+from slangmod.commands.bystander import Bystander
+from slangmod.commands.conduct import Conductor
 from slangmod.commands.watchdog import GENEROUS, Watchdog
+from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
 from slangmod.settings.surviving import Guard
 from slangmod.training.events import Progress
@@ -213,6 +218,32 @@ def test_a_limit_is_ten_usual_steps_and_what_is_slow_has_longer(tmp_path) -> Non
     with dog.slow("saving a checkpoint"):
         assert dog.limit(7.0) == 7.0 * GENEROUS
     assert dog.limit(7.0) == 7.0
+
+
+@dataclass(frozen=True)
+class Late(Team):
+    """A team whose others come late; what the dog is told meanwhile is noted."""
+
+    dog: Watchdog | None = None
+    noted: list[str] = field(default_factory=list)
+
+    def meet(self) -> None:
+        self.noted.append(self.dog._slow)
+
+
+@pytest.mark.parametrize("act", ["save", "validate"])
+def test_who_waits_for_others_has_as_much_time_as_they(tmp_path, promise, act) -> None:
+    dog, _ = watched(tmp_path, "1s")
+    dog(Progress(1, 2, 3, 0.0))
+    team = Late(rank=1, size=2, dog=dog)
+    session = SimpleNamespace(team=team, settings=None, state=None)
+    one = SimpleNamespace(session=session, watchdog=dog, scribe=Bystander())
+    with suppress(AttributeError):  # beyond the meeting nothing is there
+        getattr(Conductor, act)(one, SimpleNamespace())
+    assert len(team.noted) == 1
+    assert team.noted[0]
+    assert dog._slow == ""
+    promise("R16", 1)
 
 
 def test_where_it_is_unset_nobody_watches(tmp_path) -> None:

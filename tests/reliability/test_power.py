@@ -7,7 +7,8 @@ import pytest
 
 from slangmod.files import REPLACED, sweep_asides
 from slangmod.growing import Growing
-from slangmod.training.checkpoint import newest_sound, read_counters
+from slangmod.training.checkpoint import newest_sound
+from slangmod.training.stored import read_counters
 from tests.reliability.faulty_disk import Disk, installed
 from tests.reliability.power import Journal, put
 from tests.reliability.states import (

@@ -14,7 +14,8 @@ from slangmod.complaints import Complaints
 from slangmod.files import ASIDE, sweep_asides
 from slangmod.runs.directory import RunDir
 from slangmod.runs.durable import Lines
-from slangmod.training.checkpoint import newest_sound, read_counters
+from slangmod.training.checkpoint import newest_sound
+from slangmod.training.stored import read_counters
 from tests.reliability.faulty_disk import LOOKING, Disk, Strike, installed
 from tests.reliability.states import (
     NEW,

@@ -8,12 +8,12 @@ from slangmod.training import stages
 from slangmod.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
-    read_counters,
     save_checkpoint,
 )
 from slangmod.training.limits import Limits, Outcome
 from slangmod.training.stages import Length, StageEnd, planned_length
 from slangmod.training.state import Counters
+from slangmod.training.stored import read_counters
 
 
 def counted(data, step_freq: int, epochs: int | None, steps: int | None) -> Length:
