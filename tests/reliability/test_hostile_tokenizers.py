@@ -123,7 +123,7 @@ def at_random(chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize(
-    "trials", [pytest.param(12), pytest.param(1000, marks=pytest.mark.slow)]
+    "trials", [pytest.param(12), pytest.param(150, marks=pytest.mark.slow)]
 )
 def test_no_tokenizer_can_blow_up_text(tmp_path, trials, promise) -> None:
     chance = random.Random(trials)
@@ -185,6 +185,8 @@ def test_each_command_refuses_it_in_a_line(
     model = RunDir(folder / "runs/first").model
     (model / "tokenizer.json").write_text(growing())
     (model / ".slangmod.json").write_text("{}")  # says nothing of what was written
+    if action != "encode":
+        (folder / "slangmod.toml").unlink()  # names places of the other folder
     before = sorted(path for path in folder.rglob("*") if path.name != ".lock")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     capsys.readouterr()
@@ -193,8 +195,7 @@ def test_each_command_refuses_it_in_a_line(
     last, *others = capsys.readouterr().err.splitlines()[::-1]
     assert last.startswith("slangmod: error: ")
     assert "error" not in "".join(others)
-    if action != "evaluate":  # which first finds that encodings are by another
-        assert "could make text grow" in last
+    assert "could make text grow" in last
     after = sorted(path for path in folder.rglob("*") if path.name != ".lock")
     assert after == before
     promise("R17", 1)
