@@ -44,7 +44,7 @@ class Run:
         """
         settings = load_settings(self._run.config)
         refuse_unasked(str(self._run.config), settings, self._allow)
-        return settings
+        return settings.replace(**{"plugins.allow": self._allow})
 
     @property
     def summary(self) -> dict[str, Any]:
