@@ -104,10 +104,12 @@ def changes_of(
                 f"{brief(before)}; {way_out(path)}"
             )
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
-    if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
+    begun, now = about.get("tokenizer_sha256"), encodings.manifest.tokenizer_sha256
+    if begun != now:
         problems.append(
-            "the tokenizer is not the one that the run began with, so ids mean other "
-            f"text; bring that back, or {ELSEWHERE}"
+            "the tokenizer is not the one that the run began with "
+            f"({now:.16}, not {begun!s:.16}), so ids mean other text; bring that "
+            f"back, or {ELSEWHERE}"
         )
     elif before != fingerprint:
         known = DATA in earlier and earlier[DATA].now == fingerprint

@@ -62,8 +62,7 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
 
     Activations and gates that are classes come from torch, slangmod and the packages
     in ``allow``: what a folder names is never imported on its word alone. Raises
-    DataError, naming file and fault, where a file is not what was written, and before
-    any memory is set aside for weights that do not fit.
+    DataError, naming file and fault, before memory is set aside for what does not fit.
     """
     packages = tuple(allow)
     section, vocab, end = read_config(folder / CONFIG, packages)
@@ -77,8 +76,8 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
         path.open("rb").close()  # of any file it may not read, the library says "none"
         with safe_open(path, framework="pt") as stored:
             refuse_absurd(folder, section, len(stored.keys()))
-            expected = outline(folder / CONFIG, section, vocab, packages, end)
-            check_weights(path, stored, expected)
+            described = outline(folder / CONFIG, section, vocab, packages, end)
+            check_weights(path, stored, described)
             model = assemble(section, vocab, packages, end)
             names = model.state_dict().keys()
             model.load_state_dict({name: stored.get_tensor(name) for name in names})
@@ -143,6 +142,16 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         raise DataError(f"{path}: model.{place}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the description of a model: {error}") from error
+    described = Description(section, vocab, end)
+    refuse_impossible(path, described, allow)
+    return described
+
+
+def refuse_impossible(
+    path: Path, described: Description, allow: tuple[str, ...]
+) -> None:
+    """Raise DataError unless there can be such a model, of classes that are allowed."""
+    section, vocab, end = described
     layers = sum(table.repeat for table in section.layer) or section.n_layers
     if layers > MOST_LAYERS:
         raise DataError(f"{path}: {layers} layers; {MOST_LAYERS} are the most")
@@ -159,7 +168,6 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         raise DataError(
             f"{path}: {DOCUMENT_END} = {end!r}: must be a token below vocab"
         )
-    return Description(section, vocab, end)
 
 
 def outline(
