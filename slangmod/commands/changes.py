@@ -28,6 +28,10 @@ from slangmod.training.device import choose_device
 
 LOG = logging.getLogger(__name__)
 ELSEWHERE = "train another run"
+OTHER_TOKENIZER = (
+    "the tokenizer is not the one that the run began with ({:.16}, not {!s:.16}), so "
+    f"ids mean other text; bring that back, or {ELSEWHERE}"
+)
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,7 @@ def changes_of(
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
     begun, now = about.get("tokenizer_sha256"), encodings.manifest.tokenizer_sha256
     if begun != now:
-        problems.append(
-            "the tokenizer is not the one that the run began with "
-            f"({now:.16}, not {begun!s:.16}), so ids mean other text; bring that "
-            f"back, or {ELSEWHERE}"
-        )
+        problems.append(OTHER_TOKENIZER.format(now, begun))
     elif before != fingerprint:
         known = DATA in earlier and earlier[DATA].now == fingerprint
         if DATA in allowed or known:
