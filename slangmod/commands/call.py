@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slangmod.parallel.launch import Launch
+from slangmod.settings.entries import Entry
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.sections import Settings
 
@@ -28,5 +29,7 @@ class Call:
     on_top: tuple[tuple[str, str], ...] = ()
     """flags that are in no ``settings`` yet: what they mean, the run must say that an
     action works on, which has the stages, say, and the optimizer"""
+    unheeded: tuple[Entry, ...] = ()
+    """what a file says that was found and not named, and that is left out elsewhere"""
     launch: Launch | None = None
     """what torchrun says, where it has started this process"""

@@ -26,6 +26,10 @@ from slangmod.settings.suggest import alternatives, nearest, settings_near
 DEFAULT_FILE = "slangmod.toml"
 """Read where no ``--toml`` is given, if the current folder has it."""
 
+ONLY_IF_NAMED = ("plugins", "track")
+"""Sections by which code is imported and others are told of a run. For a run that
+exists, a file that nobody has named does not decide about them."""
+
 TRAINING = {"train", "resume", "sweep"}
 """Actions that tell trackers of runs, and so need them from the very start."""
 
@@ -45,7 +49,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
     for command, action in zip(commands, arguments.actions, strict=True):
         problems += _unheeded(command, action, arguments, settings)
     searches = any(command.searches for command in commands)
-    resolved = resolve()
+    resolved, unheeded = resolve(), list[Entry]()
     if all(command.resolves for command in commands):
         try:
             resolved = resolve(
@@ -60,6 +64,7 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
             )
         except SettingsError as error:
             problems += error.problems
+        resolved, unheeded = _heeded(arguments, resolved)
         problems += _bad_names(arguments.names[:-1])
         problems += _misplaced(resolved.settings)
         if not problems and not TRAINING.isdisjoint(arguments.actions):
@@ -70,7 +75,8 @@ def calls(arguments: Arguments, environment: Mapping[str, str]) -> list[Call]:
         raise UserError(*dict.fromkeys(problems))
     launch = launch_of(environment)
     calls = [_call(action, arguments, resolved, launch) for action in arguments.actions]
-    return [replace(call, on_top=tuple(on_top)) for call in calls]
+    left_out = tuple(unheeded)
+    return [replace(one, on_top=tuple(on_top), unheeded=left_out) for one in calls]
 
 
 def _apart(
@@ -125,6 +131,21 @@ def _file(arguments: Arguments, problems: list[str]) -> Path | None:
         COMMANDS[action].default_file for action in arguments.actions
     )
     return Path(DEFAULT_FILE) if wanted and Path(DEFAULT_FILE).is_file() else None
+
+
+def _heeded(arguments: Arguments, resolved: Resolved) -> tuple[Resolved, list[Entry]]:
+    """``resolved``, and what is not in it because nobody has named its file.
+
+    Who looks at a run that was sent need not look at a file that came with it.
+    """
+    actions = arguments.actions
+    named = arguments.files or arguments.objects
+    on_run = any(COMMANDS[action].on_run for action in actions)
+    if named or not on_run or "train" in actions:
+        return resolved, []
+    return resolved.without(
+        lambda entry: entry.path[0] in ONLY_IF_NAMED and not entry.named
+    )
 
 
 def _known_flags(arguments: Arguments, problems: list[str]) -> list[tuple[str, str]]:

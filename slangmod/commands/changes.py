@@ -28,6 +28,10 @@ from slangmod.training.device import choose_device
 
 LOG = logging.getLogger(__name__)
 ELSEWHERE = "train another run"
+OTHER_TOKENIZER = (
+    "the tokenizer is not the one that the run began with ({:.16}, not {!s:.16}), so "
+    f"ids mean other text; bring that back, or {ELSEWHERE}"
+)
 
 
 @dataclass(frozen=True)
@@ -127,11 +131,9 @@ def changes_of(
         whole = of_whole_table(path, begun_with(about), settings)
         problems.append(f"{run.config}: {whole or in_words(path, before, now)}")
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
-    if about.get("tokenizer_sha256") != encodings.manifest.tokenizer_sha256:
-        problems.append(
-            "the tokenizer is not the one that the run began with, so ids mean other "
-            f"text; bring that back, or {ELSEWHERE}"
-        )
+    begun, now = about.get("tokenizer_sha256"), encodings.manifest.tokenizer_sha256
+    if begun != now:
+        problems.append(OTHER_TOKENIZER.format(now, begun))
     elif before != fingerprint:
         known = DATA in earlier and earlier[DATA].now == fingerprint
         if DATA in allowed or known:

@@ -56,10 +56,12 @@ def evaluate_run(
         model = load_model(folder.model, settings.plugins.allow).to(device)
         tokenizer = folder.model / TOKENIZER
         Codec.load(tokenizer)  # says what is wrong with a broken one
-        if sha256_of(tokenizer) != encodings.manifest.tokenizer_sha256:
+        known, found = encodings.manifest.tokenizer_sha256, sha256_of(tokenizer)
+        if found != known:
             raise DataError(
                 f"{encodings.folder}: its ids are by another tokenizer than {tokenizer}"
-                "; they mean other text than what the run has learnt from"
+                f" ({known:.16}, not {found:.16}); they mean other text than what the "
+                "run has learnt from"
             )
         score = Evaluator(device, settings.data.precision, team=team).score(
             model, rows.part_of(team.rank, team.size), table

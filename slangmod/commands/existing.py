@@ -18,6 +18,7 @@ from slangmod.settings.run import left_alone, load_run, never
 from slangmod.settings.sections import Settings
 from slangmod.settings.stages import stages_of
 from slangmod.settings.suggest import alternatives, nearest
+from slangmod.settings.values import value_at
 
 LOG = logging.getLogger(__name__)
 
@@ -54,11 +55,26 @@ def resolve_existing(call: Call) -> tuple[RunDir, Resolved]:
             on_top=call.on_top,
             way_out=way_out if goes_on else left_alone,
         )
+    allow = call.settings.plugins.allow
     for stage in stages_of(resolved.settings):
-        allow = call.settings.plugins.allow
         refuse_unasked(str(run.config), stage.settings, allow)
+    # Nor is what the run allows taken on its word for what a file of a model names.
+    resolved = resolved.with_values({"plugins.allow": allow}, "what is allowed now")
+    tell_unheeded(call, resolved)
     logging.getLogger("slangmod").setLevel(level_of(resolved.settings.log_level))
     return run, resolved
+
+
+def tell_unheeded(call: Call, run: Resolved) -> None:
+    """Warn of trackers that a file wants told of ``run`` and that nobody has named."""
+    for entry in call.unheeded if call.action == "resume" else ():
+        if entry.path[0] == "track" and entry.value != value_at(
+            run.settings, entry.path
+        ):
+            LOG.warning(
+                "%s: is not heeded, since nobody has named that file; --toml names it",
+                entry.subject(),
+            )
 
 
 def described_anew(run: RunDir, call: Call, *, complete: bool) -> Resolved:

@@ -30,6 +30,7 @@ class Hand(Bystander):
     run: RunDir
     session: Session
     encodings: Encodings
+    tokenizer: bytes
     choices: Choices
 
     @cached_property
@@ -39,7 +40,7 @@ class Hand(Bystander):
 
     def watchers(self, session: Session) -> tuple[Callback, ...]:
         """Samples are computed by all."""
-        return samplers(session, None)
+        return samplers(session, self.tokenizer, None)
 
     def save_end(self) -> None:
         """Try as often as the leader does."""

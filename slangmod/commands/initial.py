@@ -30,11 +30,12 @@ def initial_weights(
     folder = model_folder(Path(settings.train.init_from))
     section, vocab, _ = read_config(folder / CONFIG, settings.plugins.allow)
     problems = differences(section, settings.model)
-    if sha256_of(folder / TOKENIZER) != encodings.manifest.tokenizer_sha256:
+    known, found = encodings.manifest.tokenizer_sha256, sha256_of(folder / TOKENIZER)
+    if found != known:
         problems.append(
-            f"{folder / TOKENIZER} is not the tokenizer of {encodings.folder}; its "
-            "tokens mean other text: name it with files.tokenizer, and run `slangmod "
-            "encode`"
+            f"{folder / TOKENIZER} is not the tokenizer of {encodings.folder} "
+            f"({found:.16}, not {known:.16}); its tokens mean other text: name it with "
+            "files.tokenizer, and run `slangmod encode`"
         )
     elif vocab != encodings.manifest.vocab:
         problems.append(

@@ -43,9 +43,11 @@ def provisions_of(encodings: Encodings, settings: Settings, team: Team) -> Provi
     with open_regular(path) as stream:
         tokenizer = stream.read(LARGEST)  # of a longer one the hash differs
     encodings.refuse_replaced()
-    if sha256(tokenizer).hexdigest() != encodings.manifest.tokenizer_sha256:
+    known, found = encodings.manifest.tokenizer_sha256, sha256(tokenizer).hexdigest()
+    if found != known:
         raise DataError(
-            f"{path}: is not the tokenizer of {encodings.folder}; it was made anew a "
-            "moment ago: run `slangmod encode`, then begin again"
+            f"{path}: is not the tokenizer of {encodings.folder} ({found:.16}, not "
+            f"{known:.16}); it was made anew a moment ago: run `slangmod encode`, then "
+            "begin again"
         )
     return Provisions(rows.part_of(team.rank, team.size), token_bytes, tokenizer)

@@ -8,6 +8,7 @@ import logging
 
 from slangmod.commands.session import Session
 from slangmod.data.order import mix
+from slangmod.errors import DataError
 from slangmod.generation.generate import seeded_generator
 from slangmod.generation.terminal import printable
 from slangmod.model.transformer import Transformer
@@ -23,14 +24,16 @@ CHANCE_OF_SAMPLES = 5
 """Tells the seeds of samples from those that are stirred for other purposes."""
 
 
-def samplers(session: Session, file: SamplesFile | None) -> tuple[Callback, ...]:
+def samplers(
+    session: Session, tokenizer: bytes, file: SamplesFile | None
+) -> tuple[Callback, ...]:
     """The writer of samples, where they are wanted.
 
-    With no ``file`` they are computed all the same, for others, who have other rows of
-    the model, and write them.
+    ``tokenizer``: the content of its file as the run began. With no ``file`` they are
+    computed all the same, for others, who have other rows of the model, and write them.
     """
     every = session.settings.samples.every
-    return () if every is None else (Sampler(session, file, every),)
+    return () if every is None else (Sampler(session, tokenizer, file, every),)
 
 
 class Sampler:
@@ -40,14 +43,17 @@ class Sampler:
     function of the mini-batches done, so that a resumed run writes the same.
     """
 
-    def __init__(self, session: Session, file: SamplesFile | None, every: int) -> None:
+    def __init__(
+        self, session: Session, tokenizer: bytes, file: SamplesFile | None, every: int
+    ) -> None:
         settings = session.settings
         self._state, self._seed = session.state, settings.seed
         self._file, self._every = file, every
         self._prompts = settings.samples.prompts
         longest = {"max_tokens": settings.samples.max_tokens}
         self._chat = settings.chat.model_copy(update=longest)
-        self._codec = Codec.load(tokenizer_path(settings), settings.tokens.eos_string)
+        path, eos_string = tokenizer_path(settings), settings.tokens.eos_string
+        self._codec = Codec.from_content(tokenizer, path, eos_string)
         self._batch = session.state.counters.batch
 
     def __call__(self, event: Event) -> None:
@@ -63,7 +69,8 @@ class Sampler:
         try:
             for number, prompt in enumerate(self._prompts):
                 self._write(model, number, prompt)
-        except RuntimeError as error:  # of memory, say: no reason to stop training
+        # Of memory, or of the tokenizer: no reason to stop training.
+        except (RuntimeError, DataError) as error:
             if model.shards is not None:  # others would wait for this process
                 raise
             LOG.warning("no sample this time: %s", error)

@@ -102,7 +102,7 @@ class Scribe:
         speed = open_speed(session, vocab, self.peak, self.recording)
         rows = session.train.part_of(0, 1)
         bad_steps = BadSteps(self.run, rows, session.settings.seed)
-        samples = samplers(session, self.recording.samples)
+        samples = samplers(session, self.tokenizer, self.recording.samples)
         return (self.recording, self.memory, speed, bad_steps, *samples)
 
     def save_end(self) -> None:
@@ -243,7 +243,8 @@ def written_by(
     """Who writes down the run: with a ``log``, a scribe that has all its files open."""
     if log is None:
         spread = shards_of(session.state.model) is not None
-        yield Hand(run, session, encodings, choices) if spread else Bystander()
+        hand = Hand(run, session, encodings, tokenizer, choices)
+        yield hand if spread else Bystander()
         return
     done = session.state.counters
     with (

@@ -7,10 +7,11 @@ import torch
 
 from slangmod.commands.call import Call
 from slangmod.commands.existing import open_existing
-from slangmod.errors import DataError, SettingsError
+from slangmod.commands.own_codec import codec_of
+from slangmod.errors import SettingsError
 from slangmod.generation.generate import Generate, build_generator
 from slangmod.generation.reader import lay_out_for_reading
-from slangmod.model.folder import TOKENIZER, load_model
+from slangmod.model.folder import load_model
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
 from slangmod.text.tokenizer import Codec
@@ -39,12 +40,8 @@ def open_speaker(call: Call) -> Speaker:
         torch.set_num_threads(settings.threads)
     model = lay_out_for_reading(load_model(run.model, settings.plugins.allow))
     model.to(device_here(settings.data.device))
-    codec = Codec.load(run.model / TOKENIZER, settings.tokens.eos_string)
-    if model.config["vocab"] != codec.vocab_size:
-        raise DataError(
-            f"{run.model}: the model knows {model.config['vocab']} tokens, its "
-            f"tokenizer {codec.vocab_size}; they do not belong together"
-        )
+    vocab, eos_string = model.config["vocab"], settings.tokens.eos_string
+    codec = codec_of(run.model, vocab, eos_string)
     return Speaker(run, settings, codec, build_generator(settings, model, codec.end))
 
 

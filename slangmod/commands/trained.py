@@ -44,7 +44,7 @@ class Run:
         """
         settings = load_settings(self._run.config)
         refuse_unasked(str(self._run.config), settings, self._allow)
-        return settings
+        return settings.replace(**{"plugins.allow": self._allow})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -63,11 +63,16 @@ class Run:
 
     @cached_property
     def codec(self) -> "Codec":
-        """The tokenizer that the model was trained with."""
-        from slangmod.model.folder import TOKENIZER
-        from slangmod.text.tokenizer import Codec
+        """The tokenizer that the model was trained with.
 
-        return Codec.load(self._run.model / TOKENIZER, self.settings.tokens.eos_string)
+        Raises DataError if another lies there.
+        """
+        from slangmod.commands.own_codec import codec_of
+        from slangmod.model.folder import CONFIG, read_config
+
+        folder, settings = self._run.model, self.settings
+        about = read_config(folder / CONFIG, settings.plugins.allow)
+        return codec_of(folder, about.vocab, settings.tokens.eos_string)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without an end symbol."""

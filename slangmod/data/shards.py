@@ -229,6 +229,7 @@ def manifest_content(manifest: Manifest) -> dict[str, Any]:
     return asdict(manifest)
 
 
+SPLITS: Final = ("train", "test", "validation")
 WIDTHS: Final = {"uint16": 2, "uint32": 4}
 """Bytes of an id, by type."""
 
@@ -241,6 +242,8 @@ def _impossible(manifest: Manifest) -> str:
         return f"a vocabulary of {manifest.vocab} tokens in {manifest.dtype}"
     if not 0 <= manifest.end < manifest.vocab:
         return f"the end symbol {manifest.end} of {manifest.vocab} tokens"
+    if missing := [name for name in SPLITS if name not in manifest.splits]:
+        return f"no split {missing[0]!r}"
     for split in manifest.splits.values():
         if min(split.documents, split.tokens, split.bytes) < 0:
             return "a number below 0"

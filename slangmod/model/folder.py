@@ -15,7 +15,6 @@ from slangmod.model.build import DOCUMENT_END, assemble, skeleton
 from slangmod.model.sums import WRITTEN, faults_of_files, write_summed
 from slangmod.model.transformer import Transformer
 from slangmod.reading import open_regular, read_json
-from slangmod.settings.per_layer import layers_of
 from slangmod.settings.rules import clashes
 from slangmod.settings.sections import Data, Model, Plugins, Settings
 
@@ -25,6 +24,10 @@ TOKENIZER = "tokenizer.json"
 FILES = WEIGHTS, CONFIG, TOKENIZER
 FORMAT = 1
 """Of config.json; raised when its meaning changes."""
+
+MOST_LAYERS = 1 << 16
+SMALL_TABLE = 1 << 30
+"""Bytes of a table of positions that are put up with whatever the size of a model."""
 
 NAMES = {"float32": "F32"}
 """How safetensors spells the types that weights may have."""
@@ -59,8 +62,7 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
 
     Activations and gates that are classes come from torch, slangmod and the packages
     in ``allow``: what a folder names is never imported on its word alone. Raises
-    DataError, naming file and fault, where a file is not what was written, and before
-    any memory is set aside for weights that do not fit.
+    DataError, naming file and fault, before memory is set aside for what does not fit.
     """
     packages = tuple(allow)
     section, vocab, end = read_config(folder / CONFIG, packages)
@@ -71,11 +73,12 @@ def load_model(folder: Path, allow: Iterable[str] = ()) -> Transformer:
                 f"{folder / name}: {fault}; bring it back from a backup, or remove "
                 f"{folder}, and `slangmod resume` of its run writes it anew"
             )
-        open_regular(
-            path
-        ).close()  # of any file it may not read, the library says "none"
+        # Of any file that it may not read, the library says that there is none.
+        open_regular(path).close()
         with safe_open(path, framework="pt") as stored:
-            check_weights(path, stored, skeleton(section, vocab, packages, end))
+            refuse_absurd(folder, section, len(stored.keys()))
+            described = outline(folder / CONFIG, section, vocab, packages, end)
+            check_weights(path, stored, described)
             model = assemble(section, vocab, packages, end)
             names = model.state_dict().keys()
             model.load_state_dict({name: stored.get_tensor(name) for name in names})
@@ -140,10 +143,22 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         raise DataError(f"{path}: model.{place}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the description of a model: {error}") from error
+    described = Description(section, vocab, end)
+    refuse_impossible(path, described, allow)
+    return described
+
+
+def refuse_impossible(
+    path: Path, described: Description, allow: tuple[str, ...]
+) -> None:
+    """Raise DataError unless there can be such a model, of classes that are allowed."""
+    section, vocab, end = described
+    layers = sum(table.repeat for table in section.layer) or section.n_layers
+    if layers > MOST_LAYERS:
+        raise DataError(f"{path}: {layers} layers; {MOST_LAYERS} are the most")
     known = Settings(model=section, data=Data(seq_len=1), plugins=Plugins(allow=allow))
     for clash in clashes(known):
         raise DataError(f"{path}: {clash.keys[0]}: {clash.reason}")
-    layers = len(layers_of(section))
     if section.n_layers != layers:
         raise DataError(
             f"{path}: model.n_layers = {section.n_layers}, but model.layer has {layers}"
@@ -154,7 +169,36 @@ def read_config(path: Path, allow: tuple[str, ...]) -> Description:
         raise DataError(
             f"{path}: {DOCUMENT_END} = {end!r}: must be a token below vocab"
         )
-    return Description(section, vocab, end)
+
+
+def outline(
+    path: Path, section: Model, vocab: int, allow: tuple[str, ...], end: int | None
+) -> Transformer:
+    """The model without memory; DataError, naming ``path``, if no memory is enough."""
+    try:
+        return skeleton(section, vocab, allow, end)
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise DataError(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def refuse_absurd(folder: Path, section: Model, stored: int) -> None:
+    """Raise DataError if ``section`` asks for more than ``stored`` weights could have.
+
+    They do not tell of tables of positions, which are worked out: these may take as
+    much as all weights, or what any machine has.
+    """
+    place, layers = folder / CONFIG, section.n_layers
+    if layers > stored:
+        raise DataError(
+            f"{place}: describes {layers} layers, but {WEIGHTS} holds {stored} tensors"
+        )
+    table, there = 4 * section.context * section.dim, (folder / WEIGHTS).stat().st_size
+    if section.positions != "learnable" and table > max(SMALL_TABLE, there):
+        raise DataError(
+            f"{place}: model.context = {section.context}: its table of positions would "
+            f"take {table} bytes, and all weights take {there}; bring back the file "
+            "that was written"
+        )
 
 
 def check_weights(path: Path, stored: Any, expected: Transformer) -> None:

@@ -1,6 +1,6 @@
 """Settings together with where each value came from and what it overrode."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from pathlib import Path
@@ -66,6 +66,21 @@ class Resolved:
         """What was asked for one by one: neither default nor from a preset."""
         strongest = (entries[0] for entries in self.history.values())
         return [one for one in strongest if not one.place.startswith(PRESET)]
+
+    def without(self, drop: Callable[[Entry], bool]) -> tuple["Resolved", list[Entry]]:
+        """With defaults for what ``drop`` says of who set it; and what was dropped.
+
+        Settings of sections alone; no rule is checked anew.
+        """
+        dropped = [one for one, *_ in self.history.values() if drop(one)]
+        default, settings = Settings(), self.settings
+        for section, key in (entry.path for entry in dropped):
+            new = {key: value_at(default, (section, key))}
+            part = getattr(settings, section).model_copy(update=new)
+            settings = settings.model_copy(update={section: part})
+        paths = {entry.path for entry in dropped}
+        kept = {path: one for path, one in self.history.items() if path not in paths}
+        return Resolved(settings, kept), dropped
 
     def changed(self, entries: Iterable[Entry]) -> "Resolved":
         """With what ``entries`` say on top.

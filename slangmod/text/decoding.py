@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from slangmod.text.breakdown import sound_use
 from slangmod.text.bytelevel import unspelled
 
 
@@ -42,6 +43,8 @@ class LibraryDecoder:
 
     def __init__(self, tokenizer: Any, end: int, eos_string: str) -> None:
         self._tokenizer, self._end, self._eos_string = tokenizer, end, eos_string
+        self.place = "the tokenizer"
+        """what an error calls it"""
         self._begin()
 
     def _begin(self) -> None:
@@ -56,15 +59,18 @@ class LibraryDecoder:
         if token == self._end:
             return self.finish() + self._eos_string
         self._ids.append(token)
-        text = self._stream.step(self._tokenizer, token) or ""
+        with sound_use(self.place):
+            text = self._stream.step(self._tokenizer, token) or ""
         self._given += len(text)
         return text
 
     def finish(self) -> str:
         """The rest of what the ids since the last end symbol say."""
-        text: str = self._tokenizer.decode(self._ids)[self._given :]
+        with sound_use(self.place):
+            text: str = self._tokenizer.decode(self._ids)
+        rest = text[self._given :]
         self._begin()
-        return text
+        return rest
 
 
 WORDPIECE_DECODER = {

@@ -10,11 +10,12 @@ from typing import Any
 
 from slangmod.errors import DataError
 from slangmod.files import sha256_of, write_json, write_text
-from slangmod.reading import read_json, read_limited
+from slangmod.reading import read_json
+from slangmod.text.breakdown import LONGEST_REASON
 
 TRIAL = """
 import resource, sys
-memory, seconds = int(sys.argv[1]), int(sys.argv[2])
+memory, seconds, spare = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -22,14 +23,26 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 try:
     tokenizer = Tokenizer.from_str(sys.stdin.buffer.read().decode("utf-8"))
-    size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    for text in ("Aa 1", "", " \\n", "\\u00e9\\U0001f600 <|endoftext|> \\0" * 9):
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.post_processor = None
+    vocab = tokenizer.get_vocab(with_added_tokens=True)
+    size = 1 + max(vocab.values(), default=-1)
+    if size > 2 * len(vocab) + spare:
+        raise ValueError(f"has {len(vocab)} tokens, but ids up to {size}")
+    tokenizer.to_str()
+    letters = sorted(set("".join(sorted(vocab)[:9999])) | set("Aa 1."))
+    letters = letters[:: 1 + len(letters) // 250]
+    runs = "".join(letter * 40 for letter in letters)
+    odd = "\\u00e9\\U0001f600 <|endoftext|> \\0" * 9
+    for text in ("Aa 1", "", " \\n", odd, "".join(letters), runs, runs[::-1]):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         if ids and max(ids) >= size:
             raise ValueError(f"gives the id {max(ids)}, of {size} tokens")
         tokenizer.decode(ids)
         stream = DecodeStream(skip_special_tokens=True)
-        [stream.step(tokenizer, token) for token in ids]
+        [stream.step(tokenizer, token) for token in ids[:500]]
 except Exception as error:
     print(error)
     sys.exit(1)
@@ -40,6 +53,8 @@ TRIAL_SECONDS = 20
 """Of computing; of waiting, six times as much."""
 TRIAL_MEMORY = 1 << 30
 """Bytes: four times what a vocabulary of 250 000 pieces takes."""
+SPARE_IDS = 1 << 10
+"""How many ids beyond twice its tokens a tokenizer may have."""
 LARGEST = 1 << 26
 """Bytes of a file, five times as many as such a vocabulary takes."""
 
@@ -76,27 +91,17 @@ def write_tokenizer(tokenizer: Path, content: str, inputs: Mapping[str, Any]) ->
     write_json(record, {"sha256": [digest], "inputs": inputs})
 
 
-def sound_content(tokenizer: Path) -> str:
-    """The text of a tokenizer file that a process of its own could load and use.
-
-    Whoever made it: what says so beside it may be as foreign as the file. Raises
-    OSError or ValueError if it cannot be read, DataError if it is not sound.
-    """
-    content = read_limited(tokenizer, LARGEST).decode("utf-8")
-    _try_out(content)
-    return content
-
-
 @lru_cache(maxsize=4)
-def _try_out(content: str) -> None:
+def try_out(content: str) -> None:
     """Raise DataError unless a process of its own can load and use ``content``.
 
-    The library panics on some broken files, and ends its process on others.
+    The library panics on some broken files, and ends its process on others. Whoever
+    made it: what says so beside a file may be as foreign as the file.
     """
-    command = [sys.executable, "-P", "-c", TRIAL, str(TRIAL_MEMORY), str(TRIAL_SECONDS)]
+    limits = map(str, (TRIAL_MEMORY, TRIAL_SECONDS, SPARE_IDS))
     try:
         trial = subprocess.run(
-            command,
+            [sys.executable, "-P", "-c", TRIAL, *limits],
             input=content.encode("utf-8"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -111,10 +116,6 @@ def _try_out(content: str) -> None:
         reason = " ".join(trial.stdout.decode("utf-8", "replace").split())
     reason = reason[:LONGEST_REASON] or "the tokenizers library breaks down on it"
     raise DataError(f"not a sound tokenizer file: {reason}")
-
-
-LONGEST_REASON = 300
-"""Characters of what the library says that an error quotes."""
 
 
 def _known(tokenizer: Path) -> list[Any]:

@@ -7,15 +7,17 @@ Texts and ids go to and fro in memory that both sides see. Through pipes, which 
 little, each side would wait for the other again and again.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing.heap import Arena
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from slangmod.errors import RunError
 from slangmod.parallel.workers import pool_of
 from slangmod.text.tokenizer import Codec
 
@@ -77,7 +79,7 @@ class Encoders:
         """The others, who are waited for by nobody."""
         if self._pool is None:
             size = ROOM * AHEAD * self._others
-            self._memory = get_context("spawn").RawArray("B", size)
+            self._memory = memory_of(size)
             start = (self._codec.to_json(), self._codec.eos_string, ROOM, self._memory)
             pool = pool_of(self._others, _begin, start)
             self._pool = self._stack.enter_context(pool)
@@ -87,7 +89,7 @@ class Encoders:
         self, batches: Iterator[Sequence[str]], pool: ProcessPoolExecutor
     ) -> Iterator["Ids"]:
         """This process encodes what the others, busy or just starting, cannot take."""
-        codec, rooms = self._codec, rooms_in(self._memory, ROOM)
+        codec, rooms = self._codec, rooms_in(self._memory.buffer, ROOM)
         most = MOST * (self._others + 1)
         free, waiting = deque(range(len(rooms))), deque[Part]()
         try:
@@ -100,6 +102,24 @@ class Encoders:
                 yield from waiting.popleft().taken(codec.dtype, rooms, free)
         finally:  # nobody writes into a room any more that others will have
             wait([one.coming for one in waiting if one.coming is not None])
+
+
+def memory_of(size: int) -> Arena:
+    """Memory of ``size`` bytes that other processes are to see, all of it there.
+
+    Were it only promised, a write that finds the disk in memory full would end the
+    process. Raises RunError where it is full now.
+    """
+    try:
+        arena = Arena(size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(arena.fd, 0, size)
+    except OSError as error:
+        raise RunError(
+            f"no memory to share among processes that encode: {error.strerror}; make "
+            f"{size} bytes of room in /dev/shm, or encode in one process: --threads 1"
+        ) from error
+    return arena
 
 
 def rooms_in(memory: Any, size: int) -> list[memoryview]:
@@ -172,7 +192,7 @@ _rooms: list[memoryview] = []
 def _begin(content: str, eos_string: str, size: int, memory: Any) -> None:
     """What such a process does first."""
     _codecs.append(Codec.from_json(content, eos_string))
-    _rooms.extend(rooms_in(memory, size))
+    _rooms.extend(rooms_in(memory.buffer, size))
 
 
 def _encode(room: int, sizes: Sequence[Sequence[int]]) -> "list[list[int]] | list[Ids]":

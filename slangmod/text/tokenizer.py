@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from slangmod.errors import DataError
+from slangmod.reading import read_limited
 from slangmod.settings.paths import tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.text.breakdown import of_library, sound_use
 from slangmod.text.bytelevel import SPELLING
 from slangmod.text.decoding import (
     ByteDecoder,
@@ -23,8 +25,9 @@ from slangmod.text.decoding import (
     guessed_lengths,
 )
 from slangmod.text.dropout import Merges
+from slangmod.text.growth import refuse_growth
 from slangmod.text.memory import Segments
-from slangmod.text.provenance import sound_content
+from slangmod.text.provenance import LARGEST, SPARE_IDS, try_out
 from slangmod.text.readers import without_surrogates
 from slangmod.text.segments import pattern_of, segments
 
@@ -47,9 +50,6 @@ LETTERS: Final = dict(enumerate(SPELLING[:128]))
 MOST_WORDS: Final = 1 << 12
 """Words for which the library is asked at a time: what it answers is large."""
 
-SPARE_IDS = 1 << 10
-"""How many ids beyond twice its tokens a tokenizer may have."""
-
 
 class Codec:
     """A tokenizer, ready for use: no id is outside of ``range(vocab_size)``."""
@@ -57,11 +57,12 @@ class Codec:
     def __init__(self, tokenizer: Any, eos_string: str = "\n\n") -> None:
         """Take over ``tokenizer``, of the class ``tokenizers.Tokenizer``.
 
-        Raises DataError if it has no end symbol.
+        Raises DataError if it has no end symbol, or could blow up text.
         """
         tokenizer.encode_special_tokens = True  # the library forgets this on saving
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.post_processor = None  # what it adds is never asked for
         ids = tokenizer.get_vocab(with_added_tokens=True)
         self.eos_string = eos_string
         self.vocab_size: int = max(ids.values(), default=-1) + 1
@@ -73,6 +74,9 @@ class Codec:
         self._tokenizer = tokenizer
         self._ids = ids
         self._spec = json.loads(tokenizer.to_str())
+        refuse_growth(self._spec, ids)
+        self.place = "the tokenizer"
+        """what an error calls it"""
         if self._spec["model"].get("dropout"):
             tokenizer.model.dropout = None
         self._pieces = byte_pieces(self._spec, ids)
@@ -90,7 +94,7 @@ class Codec:
         try:
             tokenizer = Tokenizer.from_str(content)
         except BaseException as error:  # a panic of the library is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit):
+            if not (isinstance(error, Exception) or of_library(error)):
                 raise
             reason = " ".join(str(error).split())
             raise DataError(f"not a sound tokenizer file: {reason}") from None
@@ -104,18 +108,29 @@ class Codec:
         on a broken one.
         """
         try:
-            return cls.from_json(sound_content(path), eos_string)
+            content = read_limited(path, LARGEST)
         except FileNotFoundError:
             way = "run `slangmod tokenize`"
             raise DataError(f"{path}: there is no tokenizer; {way}") from None
-        except UnicodeDecodeError:
-            raise DataError(f"{path}: not a tokenizer file: not UTF-8") from None
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
         except ValueError as error:
             raise DataError(f"{path}: not a tokenizer file: {error}") from None
+        return cls.from_content(content, path, eos_string)
+
+    @classmethod
+    def from_content(cls, content: bytes, path: Path, eos_string: str) -> "Codec":
+        """Like ``load``, of what was read from ``path`` before."""
+        try:
+            text = content.decode("utf-8")
+            try_out(text)
+            codec = cls.from_json(text, eos_string)
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: not a tokenizer file: not UTF-8") from None
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+        codec.place = str(path)
+        return codec
 
     def to_json(self) -> str:
         """The text of a tokenizer file that gives this codec again."""
@@ -138,9 +153,10 @@ class Codec:
 
         texts = [without_surrogates(text) for text in texts]
         if not self.segmented:
-            encodings = self._tokenizer.encode_batch_fast(
-                texts, add_special_tokens=False
-            )
+            with sound_use(self.place):
+                encodings = self._tokenizer.encode_batch_fast(
+                    texts, add_special_tokens=False
+                )
             return [np.array(self._checked(one.ids), self.dtype) for one in encodings]
         rows = (self._segments.ids(segments(text)) for text in texts)
         return [np.frombuffer(ids, self.dtype) for ids in rows]
@@ -149,7 +165,8 @@ class Codec:
         """The library's ids of ``text``, as the bytes of an array of ``dtype``."""
         import numpy as np
 
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        with sound_use(self.place):
+            ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return np.array(self._checked(ids), self.dtype).tobytes()
 
     def _spell_words(self, words: Sequence[str]) -> list[bytes]:
@@ -163,7 +180,8 @@ class Codec:
         import numpy as np
 
         letters = BETWEEN.join(words).translate(LETTERS)
-        found = self._of_words.encode(letters, add_special_tokens=False)
+        with sound_use(self.place):
+            found = self._of_words.encode(letters, add_special_tokens=False)
         ids = np.array(self._checked(found.ids), self.dtype)
         counts = np.bincount(np.array(found.word_ids, np.int64), minlength=len(words))
         ends = (counts.cumsum() * ids.itemsize).tolist()
@@ -206,7 +224,9 @@ class Codec:
     def stream_decoder(self) -> StreamDecoder:
         """What decodes ids one by one and never gives half a character."""
         if self._pieces is None:
-            return LibraryDecoder(self._tokenizer, self.end, self.eos_string)
+            decoder = LibraryDecoder(self._tokenizer, self.end, self.eos_string)
+            decoder.place = self.place
+            return decoder
         return ByteDecoder(self._pieces, self.end, self.eos_string)
 
     def byte_lengths(self) -> "NDArray[np.int64]":

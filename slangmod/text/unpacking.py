@@ -22,7 +22,7 @@ def named_errors(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, EOFError, zlib.error, ArrowException) as error:
+    except (OSError, EOFError, ValueError, zlib.error, ArrowException) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(
             f"{path}: cannot be read: {reason}; is the file complete?"

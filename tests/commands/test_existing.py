@@ -207,3 +207,65 @@ def test_a_run_that_was_moved_goes_on_where_it_is_now(begin, here, monkeypatch):
 
 def test_continue_may_change_what_resume_may():
     assert COMMANDS["train"].changeable == COMMANDS["resume"].changeable
+
+
+LYING_THERE = """\
+[plugins]
+allow = ["mine"]
+
+[track]
+uri = "https://example.org"
+experiment = "theirs"
+"""
+
+
+@pytest.mark.parametrize("action", ["chat", "generate", "evaluate", "resume", "replay"])
+def test_a_file_that_nobody_named_lets_nothing_be_imported(begin, here, action):
+    begin("first", ("train.optimizer", "mine:Fast"), ("plugins.allow", '["mine"]'))
+    (here / "slangmod.toml").write_text(LYING_THERE)
+    with pytest.raises(SettingsError, match=r"if you trust it, add --plugins\.allow"):
+        opened(action)
+    named = f"{action} --plugins.allow ['mine']"
+    assert opened(named)[1].plugins.allow == ("mine",)
+
+
+def test_a_file_that_is_named_says_what_may_be_imported(begin, here):
+    begin("first", ("train.optimizer", "mine:Fast"), ("plugins.allow", '["mine"]'))
+    (here / "slangmod.toml").write_text(LYING_THERE)
+    _, settings = opened("resume --toml slangmod.toml")
+    assert settings.plugins.allow == ("mine",)
+    assert settings.track.experiment == "theirs"
+
+
+def test_a_file_that_nobody_named_names_no_tracker(begin, here, caplog):
+    begin("first")
+    (here / "slangmod.toml").write_text(LYING_THERE)
+    _, settings = opened("resume --track.every 7")
+    assert settings.track.uri is None
+    assert settings.track.every == 7
+    assert "slangmod.toml:5: track.uri" in caplog.text
+    assert "is not heeded" in caplog.text
+    caplog.clear()
+    opened("generate")
+    assert "is not heeded" not in caplog.text
+
+
+@pytest.mark.parametrize("line", ["train", "train evaluate"])
+def test_a_new_run_heeds_the_file_of_its_folder(here, line):
+    (here / "slangmod.toml").write_text(LYING_THERE)
+    found = calls(parse(line.split()), {})
+    assert {one.settings.track.experiment for one in found} == {"theirs"}
+
+
+def test_what_a_run_allows_does_not_count_for_its_model_either(begin):
+    begin("first", ("plugins.allow", '["mine"]'))
+    assert opened("chat")[1].plugins.allow == ()
+
+
+def test_what_a_run_allows_does_not_count_in_python_either(begin, here):
+    import slangmod
+
+    begin("first", ("plugins.allow", '["mine"]'))
+    folder = here / "runs/first"
+    assert slangmod.open_run(folder).settings.plugins.allow == ()
+    assert slangmod.open_run(folder, ["mine"]).settings.plugins.allow == ("mine",)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+import slangmod
 from slangmod.cli import main
+from slangmod.errors import DataError
 from slangmod.model import build_model, load_model, save_model
 from slangmod.runs.directory import RunDir
 
@@ -126,3 +128,17 @@ def test_a_missing_device_is_replaced_by_the_cpu(talker: RunDir, capsys: Any) ->
     captured = capsys.readouterr()
     assert captured.out == before
     assert "cuda:77" in captured.err
+
+
+def test_in_python_too_a_tokenizer_that_was_changed_is_refused(
+    talker: RunDir, tiny: Any
+) -> None:
+    tokenizer = talker.model / "tokenizer.json"
+    before = tokenizer.read_bytes()
+    assert slangmod.open_run(talker.root).encode("ab") == [97, 98]
+    tokenizer.write_bytes(before + b"\n")
+    with pytest.raises(DataError, match=r"tokenizer\.json: has \d+ bytes"):
+        slangmod.open_run(talker.root).encode("ab")
+    save_model(talker.model, build_model(tiny(), 300), before)
+    with pytest.raises(DataError, match="do not belong together"):
+        slangmod.open_run(talker.root).encode("ab")

@@ -182,3 +182,21 @@ def test_a_sample_that_fails_does_not_stop_training(here, monkeypatch, caplog):
     assert "no sample this time: out of memory" in caplog.text
     left, right = here / "runs/plain", here / "runs/sampled"
     assert weights_and_moments(left) == weights_and_moments(right)
+
+
+def test_a_tokenizer_that_is_swapped_meanwhile_writes_no_sample(here, monkeypatch):
+    """Each stage has a writer of its own."""
+    stages = "[[stage]]\nepochs = 1\n[[stage]]\nepochs = 1\n"
+    settings = SETTINGS.replace("max_epochs = 5\n", "") + SAMPLES + stages
+    (here / "staged.toml").write_text(settings)
+    assert main(["train", "--name", "plain", "--toml", "staged.toml"]) == 0
+    taken = Trainer.take_step
+
+    def swapping(self, state, *others):
+        taken(self, state, *others)
+        for path in here.glob("tokenizer-*.json"):
+            path.write_text("{}")
+
+    monkeypatch.setattr(Trainer, "take_step", swapping)
+    assert main(["train", "--name", "swapped", "--toml", "staged.toml"]) == 0
+    assert samples_of(here / "runs/swapped") == samples_of(here / "runs/plain")

@@ -52,6 +52,19 @@ class Raw(io.RawIOBase):
                 os.close(self._descriptor)
 
 
+class Handed(io.FileIO):
+    """A descriptor to read from, whose closing goes through ``os``."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "rb", closefd=False)
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            os.close(self._descriptor)
+
+
 @dataclass
 class Disk:
     """What happens to calls about files below ``root``."""
@@ -143,6 +156,8 @@ def installed(disk: Disk) -> Iterator[Disk]:
             disk.begin("close", place)
 
     def stream(path: Any, mode: str = "r", *args: Any, **words: Any) -> Any:
+        if path in disk._paths and mode == "rb":
+            return io.BufferedReader(Handed(path))
         place = None if isinstance(path, int) else disk.place(path)
         if place is None:
             return real_open(path, mode, *args, **words)

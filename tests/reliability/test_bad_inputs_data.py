@@ -8,13 +8,16 @@ A row of the matrix is a test, its cases are the parameters.
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from slangmod.files import sha256_of
+from slangmod.text import unpacking
 from tests.reliability.workplace import Here, cut, parquet, spoilt, written
 
 CLEAN = ("clean", "--toml", "config.toml")
@@ -78,6 +81,52 @@ def test_what_comes_before_a_fault_is_kept(nowhere: Here, promise) -> None:
     again = nowhere.run(*CLEAN, "--files.on_bad_file", "skip")
     assert "is up to date" in again.rest
     assert nowhere.refused(*CLEAN).startswith("raw/train-2.jsonl:100:")
+    promise("Matrix", 1)
+
+
+def packed(content: bytes) -> Callable[[Path], None]:
+    """What writes ``content``, packed by zstd, to a path."""
+    return written(pa.compress(content, codec="zstd", asbytes=True))
+
+
+def repeated(text: str, times: int) -> pa.DictionaryArray:
+    """A column that takes little on disk, whatever its size."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), [text])
+
+
+BLANKS = b"a" * 50 + b" " * (1 << 22)
+LARGE = [
+    ("train.txt", written(b"a" * 9999), ()),
+    ("train.txt.gz", written(gzip.compress(BLANKS)), ()),
+    ("train.txt.zst", packed(BLANKS), ()),
+    ("train.jsonl", written(b'{"text": "' + b"a" * 9999 + b'"}'), ()),
+    ("train.jsonl.gz", written(gzip.compress(b'{"text": "' + BLANKS)), ()),
+    ("train.jsonl.zst", packed(b'{"text": "' + BLANKS), ()),
+    ("train.parquet", parquet({"text": ["a", "a" * 9999]}), ": row 1: "),
+    ("train.parquet", parquet({"text": repeated("a" * 99999, 999)}), ": row 0: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "make", "place"), LARGE)
+def test_a_document_that_is_too_large_or_a_bomb_is_named(
+    nowhere: Here, promise, name: str, make: Callable[[Path], None], place: str
+) -> None:
+    (nowhere.folder / "raw" / "train.txt").unlink()
+    make(nowhere.folder / "raw" / name)
+    line = nowhere.refused(*CLEAN, "--files.max_doc_bytes", "5000")
+    assert f"raw/{name}" in line
+    assert "files.max_doc_bytes = 5000: raise that, or cut the text" in line
+    assert not place or place in line
+    promise("Matrix", 1)
+
+
+def test_a_packed_file_of_parquet_that_is_a_bomb_is_named(
+    nowhere: Here, promise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "LEAST_UNPACKED", 1 << 20)
+    path = nowhere.folder / "raw" / "train.parquet.gz"
+    path.write_bytes(gzip.compress(b"PAR1" * (1 << 20)))
+    assert "unpacks to more than" in nowhere.refused(*CLEAN)
     promise("Matrix", 1)
 
 
@@ -220,6 +269,24 @@ def test_data_by_another_tokenizer_are_not_taken(here: Here, promise) -> None:
     promise("Matrix", 1)
 
 
+@pytest.mark.parametrize(
+    ("action", "given"), [("train", TRAIN[1:]), ("evaluate", ())], ids=str
+)
+def test_both_tokenizers_are_told_where_ids_are_by_another(
+    here: Here, promise, action: str, given: tuple[str, ...]
+) -> None:
+    (tokenizer,) = here.folder.glob("tokenizer-*.json")
+    (path,) = here.folder.glob("encodings-*/manifest.json")
+    other = "0123456789abcdef" * 4
+    spoilt(
+        path, lambda text: text.replace(sha256_of(tokenizer).encode(), other.encode())
+    )
+    line = here.refused(action, *given)
+    assert sha256_of(tokenizer)[:16] in line
+    assert other[:16] in line
+    promise("Matrix", 1)
+
+
 FILES = ["manifest.json", "token_bytes.bin", "train-00000.bin", "train-00000.ends",
          "test-00000.bin", "validation-00000.bin"]  # fmt: skip
 FAULTS: dict[str, Callable[[Path], object]] = {
@@ -283,3 +350,27 @@ def test_a_broken_file_of_the_corpus_is_named(
     line = here.refused(action, "--toml", "config.toml")
     assert line.startswith(f"corpus/{split}-00000.parquet: cannot be read")
     promise("Matrix", 1)
+
+
+@pytest.mark.parametrize(
+    "trials", [pytest.param(6), pytest.param(300, marks=pytest.mark.slow)]
+)
+def test_a_corpus_of_somebody_is_read_or_refused_in_a_line(
+    here: Here, promise, trials: int
+) -> None:
+    chance = random.Random(trials)
+    path = here.folder / "corpus" / "train-00000.parquet"
+    sound = path.read_bytes()
+    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
+    for number in range(trials):
+        changed = bytearray(sound)
+        for _ in range(3):
+            begin = footer if number % 2 else 0
+            changed[chance.randrange(begin, len(sound))] = chance.randrange(256)
+        path.write_bytes(changed)
+        told = here.run("tokenize", "encode", "--toml", "config.toml")
+        assert told.code in (0, 1, 2)
+        assert len(told.errors) == bool(told.code)
+        assert "unexpected" not in "".join(told.errors)
+        assert "Traceback" not in told.rest
+    promise("R17", trials)

@@ -3,6 +3,7 @@
 A row of the matrix is a test, its cases are the parameters.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from slangmod.commands import conduct
+from slangmod.text import together
 from tests.reliability.workplace import Here, everything
 
 TRAIN = ("train", "--toml", "config.toml", "--name", "new")
@@ -160,4 +162,23 @@ def test_surroundings_without_comfort_are_enough(
 
 def test_threads_are_as_many_as_there_are(here: Here, promise) -> None:
     assert here.refused(*TRAIN, "--threads", "0").startswith("--threads = 0: must be")
+    promise("Matrix", 1)
+
+
+def test_a_full_disk_in_memory_is_told_by_encode(
+    nowhere: Here, promise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert nowhere.run("clean", "tokenize", "--toml", "config.toml").code == 0
+    monkeypatch.setattr(together, "ALONE", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    given = ("encode", "--toml", "config.toml")
+    told = nowhere.run(*given, "--threads", "2")
+    assert (told.code, len(told.errors)) == (1, 1)
+    assert "No space left on device; make" in told.errors[0]
+    assert "room in /dev/shm, or encode in one process: --threads 1" in told.errors[0]
+    assert not list(nowhere.folder.glob("encodings-*/manifest.json"))
+    assert nowhere.run(*given, "--threads", "1").code == 0
     promise("Matrix", 1)

@@ -589,3 +589,40 @@ def test_a_document_or_a_line_may_be_as_long_as_is_said(tmp_path) -> None:
         with pytest.raises(DataError, match=r"files\.max_doc_bytes") as caught:
             read(name, content, most)
         assert place in str(caught.value)
+
+
+ABSURD = {
+    "far": {"context": 10**9},
+    "further": {"context": 10**18},
+    "far by turns": {"context": 10**9, "positions": "rotary"},
+    "far and learnt": {"context": 10**9, "positions": "learnable"},
+    "deep": {"n_layers": 10**9},
+    "less deep": {"n_layers": 60_000},
+    "deep by a table": {"n_layers": 10**9, "layer": [{"repeat": 10**9}]},
+    "wide": {"dim": 10**9},
+    "wider": {"dim": 2 * 10**18},
+    "many heads": {"n_heads": 10**9},
+    "wide inside": {"feedforward": {"factor": 10**15}},
+}
+
+
+@pytest.mark.parametrize("kind", [*ABSURD, "many tokens"])
+def test_a_model_that_is_described_as_absurd_is_refused_before_memory_is_taken(
+    talker_folder, kind, promise
+) -> None:
+    from slangmod.model.folder import load_model
+
+    path = talker_folder / "config.json"
+    content = json.loads(path.read_text())
+    content["model"] |= ABSURD.get(kind, {})
+    content["vocab"] = 10**18 if kind == "many tokens" else content["vocab"]
+    path.write_text(json.dumps(content))
+    (talker_folder / ".slangmod.json").write_text("{}")  # says nothing of its content
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    with pytest.raises(DataError, match=r"config\.json") as caught:
+        load_model(talker_folder)
+    assert "\n" not in str(caught.value)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_maxrss - usage.ru_maxrss < 300_000
+    assert after.ru_utime - usage.ru_utime < 20
+    promise("R17", 1)

@@ -193,7 +193,7 @@ def test_what_grows_is_no_pipe(tmp_path: Path) -> None:
             locked(tmp_path / "pipe", "it"),
         ):
             pass
-        with pytest.raises(DataError, match="is no file"):
+        with pytest.raises(DataError, match="not a regular file"):
             open_journal(tmp_path / "pipe")
 
 

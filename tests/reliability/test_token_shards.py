@@ -165,3 +165,76 @@ def test_ends_that_are_none_are_refused(encoded, tmp_path, promise) -> None:
             open_encodings(folder).verify()
         trials += 1
     promise("R14", trials)
+
+
+VALUES = [None, True, -1, 1 << 70, 0.5, "", "a\x00b", "../../x", [], [1], {}, {"a": 1}]
+
+
+def places_in(content: object) -> list[tuple[dict | list, object]]:
+    """All values of a JSON file: what each is in, and its key or place there."""
+    found: list[tuple[dict | list, object]] = []
+    if isinstance(content, dict | list):
+        keys = [*content] if isinstance(content, dict) else [*range(len(content))]
+        for key in keys:
+            found += [(content, key), *places_in(content[key])]
+    return found
+
+
+def changed_somewhere(content: dict, chance: random.Random) -> dict:
+    """A copy with one value taken away, or made another, anywhere in it."""
+    changed = json.loads(json.dumps(content))
+    table, key = chance.choice(places_in(changed))
+    if chance.random() < 0.3:
+        del table[key]
+    else:
+        table[key] = chance.choice(VALUES)
+    return changed
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ".slangmod.json"])
+@pytest.mark.parametrize(
+    "trials", [pytest.param(150), pytest.param(5000, marks=pytest.mark.slow)]
+)
+def test_json_with_anything_in_it_is_refused_or_taken(
+    encoded, tmp_path, monkeypatch, name, trials, promise
+) -> None:
+    from slangmod.data.dataset import open_dataset
+    from slangmod.settings import load_settings
+
+    chance = random.Random(trials)
+    folder = tmp_path / "work"
+    shutil.copytree(encoded, folder)
+    monkeypatch.chdir(folder)
+    settings = load_settings("config.toml")
+    path = next(folder.glob("encodings-*")) / name
+    sound = json.loads(path.read_text())
+    refused = 0
+    for _ in range(trials):
+        path.write_text(json.dumps(changed_somewhere(sound, chance)))
+        for split in ("train", "validation"):
+            try:
+                open_dataset(settings, split).batch(0)
+            except DataError as error:
+                assert "\n" not in str(error)
+                assert path.parent.name in str(error)
+                refused += 1
+    assert refused > trials // 4
+    promise("R14", trials)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "validation"])
+def test_encodings_that_lack_a_split_are_refused(
+    encoded, tmp_path, split, monkeypatch, capsys, promise
+) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(encoded, folder)
+    monkeypatch.chdir(folder)
+    path = next(folder.glob("encodings-*")) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["splits"][split]
+    path.write_text(json.dumps(manifest))
+    assert main(["train", "--toml", "config.toml", "--name", "first"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"manifest.json: no split '{split}'; run `slangmod encode`" in line
+    assert not (folder / "runs").exists()
+    promise("R14", 1)

@@ -3,6 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from slangmod.errors import DataError
+from slangmod.files import mark
 from slangmod.text import corpus
 from slangmod.text.corpus import (
     Row,
@@ -30,7 +31,13 @@ def test_documents_come_back_by_split_and_in_order(tmp_path) -> None:
     assert list(corpus_documents(tmp_path, "test")) == ["three"]
     assert list(corpus_documents(tmp_path, "validation")) == [""]
     assert written["train"] == Written(3, 17)
+    mark(tmp_path, {"files": corpus_digests(tmp_path)})
     assert count_rows(tmp_path, "train") == 3
+
+
+def test_of_files_that_others_have_made_no_account_is_taken(tmp_path) -> None:
+    write_corpus(tmp_path, DEALT)
+    assert count_rows(tmp_path, "train") is None
 
 
 def test_long_documents_take_several_rows_and_come_back_whole(

@@ -1,5 +1,6 @@
 """Several processes encode as one does."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from slangmod.errors import RunError
+from slangmod.errors import DataError, RunError
 from slangmod.text import together
 from slangmod.text.together import Encoders
+from slangmod.text.tokenizer import Codec
 from tests.text.conftest import HARD, PROSE, learnt
+from tests.text.foreign import sentencepiece_like
 
 
 def encoded_together(texts, codec, processes):
@@ -148,3 +151,34 @@ def test_processes_end_with_the_one_that_was_killed(tmp_path) -> None:
     while any(Path(f"/proc/{one}").exists() for one in others):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_where_there_is_no_memory_to_share_that_is_told(monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(together, "ALONE", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(RunError, match=r"No space left .*/dev/shm.*--threads 1"):
+        list(encoded_together(batches(5), learnt("bpe"), 2))
+    assert len(list(encoded_together(batches(5), learnt("bpe"), 1))) == 5
+
+
+def test_memory_to_share_is_there_and_not_only_promised() -> None:
+    arena = together.memory_of(1 << 20)
+    assert os.fstat(arena.fd).st_blocks * 512 >= 1 << 20
+
+
+def test_a_library_that_panics_in_another_process_is_told_in_a_line(
+    monkeypatch, capfd
+) -> None:
+    from tokenizers import Regex, pre_tokenizers
+
+    monkeypatch.setattr(together, "ALONE", 0)
+    tokenizer = sentencepiece_like()
+    pattern = Regex("((zy)+(zy)+)+yq")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(pattern, "isolated")
+    texts = [["the fox"], *[["zy" * 60]] * 9]
+    with pytest.raises(DataError, match="the tokenizer: breaks down on a text") as told:
+        list(encoded_together(texts, Codec(tokenizer), 2))
+    assert "\n" not in str(told.value)
