@@ -5,8 +5,9 @@ suffice. So what a file may say is limited, before any text meets it.
 """
 
 import base64
+import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, Final
 
@@ -14,14 +15,23 @@ from slangmod.errors import DataError
 
 MOST_GROWTH: Final = 128
 """Characters that may come out for one that goes in; the map of T5, which has forms of
-18 characters, and what stands beside it come to 72."""
-MOST_PARTS: Final = 64
-"""Of each kind; known tokenizers have up to ten."""
+18 characters, and what stands beside it come to 36."""
+MOST_PARTS: Final = 256
+"""Of each kind; known tokenizers have up to ten, and some a list of replacements."""
 LONGEST_TOKEN: Final = 1 << 12
 """Characters; the longest pieces of known vocabularies have some hundreds."""
 LONGEST_AFFIX: Final = 64
 """Characters of what is put before or after each piece, or stands for an unknown one.
 """
+NEVER_EMPTY: Final = re.compile(
+    r"""(?: (?: [^][\\^$*+?{}()|]             # a letter, or any
+              | \\ (?: [^\w\s] | [wWdDsSnrtf] | [pP]\{\w+\} )
+              | \[\^? (?: [^][\\] | \\. )+ \] )  # a class
+            (?: \+ | \{[1-9][0-9]*(?:,[0-9]*)?\} )?
+            (?: \|(?=.) )? )+  # one of several""",
+    re.VERBOSE | re.DOTALL,
+)
+"""Patterns of which it is easily seen that they fit one letter or more."""
 AFFIXES: Final = ("unk_token", "continuing_subword_prefix", "end_of_word_suffix")
 
 Part = Mapping[str, Any]
@@ -67,7 +77,30 @@ def _factor(kind: str, part: Part | None, known: Mapping[str, Factor]) -> float:
     for one in parts:
         if one["type"] not in known:
             raise DataError(f"has a {kind} that slangmod does not know, {one['type']}")
-    return prod(known[one["type"]](one) for one in parts)
+    apart = prod(known[one["type"]](one) for one in parts if not _is_plain(one))
+    return apart * _of_plain(parts)
+
+
+def _is_plain(part: Part) -> bool:
+    """Whether it replaces a text by another."""
+    return part["type"] == "Replace" and bool(part["pattern"].get("String"))
+
+
+def _of_plain(parts: Sequence[Part]) -> float:
+    """The factors of all that replace a text by another.
+
+    Of those in a row whose texts share no letter with what was put in before, at most
+    one replaces any letter: then it is the largest factor that counts.
+    """
+    growth, largest, put_in = 1.0, 1.0, set[str]()
+    for one in parts:
+        plain = _is_plain(one)
+        if not plain or not put_in.isdisjoint(one["pattern"]["String"]):
+            growth, largest, put_in = growth * largest, 1.0, set()
+        if plain:
+            largest = max(largest, _replaced(one))
+            put_in |= {*one["content"]}
+    return growth * largest
 
 
 def _single(part: Part | None) -> Iterator[Part]:
@@ -115,8 +148,12 @@ def _prepended(part: Part) -> float:
 
 def _replaced(part: Part) -> float:
     """A pattern may fit everywhere, even between two characters; plain text may not."""
-    content, plain = _longest(part["content"]), part["pattern"].get("String")
-    return max(1, content / len(plain)) if plain else 1 + content
+    content, pattern = _longest(part["content"]), part["pattern"]
+    if plain := pattern.get("String"):
+        return max(1, content / len(plain))
+    if NEVER_EMPTY.fullmatch(pattern.get("Regex", "")):
+        return max(1, content)
+    return 1 + content
 
 
 def _mapped(part: Part) -> float:

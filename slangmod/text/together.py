@@ -7,6 +7,8 @@ Texts and ids go to and fro in memory that both sides see. Through pipes, which 
 little, each side would wait for the other again and again.
 """
 
+import errno
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +19,6 @@ from itertools import chain, islice
 from multiprocessing.heap import Arena
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from slangmod.errors import RunError
 from slangmod.parallel.workers import pool_of
 from slangmod.text.tokenizer import Codec
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ids = list[NDArray[np.unsignedinteger]]
+
+LOG = logging.getLogger(__name__)
 
 ALONE: Final = 32
 """Batches that are encoded before it pays to start other processes."""
@@ -40,6 +43,8 @@ MOST: Final = 32
 """Parts of the result for each process that wait for an earlier one, at most."""
 ROOM: Final = 1 << 21
 """Bytes of texts that can be handed over at a time, or of their ids."""
+UNKNOWN: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What a disk answers that cannot set room aside, however much there is."""
 
 
 class Encoders:
@@ -73,13 +78,31 @@ class Encoders:
             yield self._codec.encode_batch(texts)
         first = next(batches, None)
         if first is not None:
-            yield from self._together(chain([first], batches), self._started())
+            self._make_room()
+            batches = chain([first], batches)
+            if self._others:
+                yield from self._together(batches, self._started())
+            else:
+                yield from map(self._codec.encode_batch, batches)
+
+    def _make_room(self) -> None:
+        """Get memory to share, for fewer others where it is short."""
+        refused: OSError | None = None
+        while self._memory is None and self._others:
+            try:
+                self._memory = memory_of(ROOM * AHEAD * self._others)
+            except OSError as error:
+                refused, self._others = error, self._others // 2
+        if refused is not None:
+            LOG.warning(
+                "encode: %s: too little memory to share (/dev/shm), so no "
+                "more than %d encode at a time; the ids are the same",
+                *(refused.strerror, self._others + 1),
+            )
 
     def _started(self) -> ProcessPoolExecutor:
         """The others, who are waited for by nobody."""
         if self._pool is None:
-            size = ROOM * AHEAD * self._others
-            self._memory = memory_of(size)
             start = (self._codec.to_json(), self._codec.eos_string, ROOM, self._memory)
             pool = pool_of(self._others, _begin, start)
             self._pool = self._stack.enter_context(pool)
@@ -108,17 +131,15 @@ def memory_of(size: int) -> Arena:
     """Memory of ``size`` bytes that other processes are to see, all of it there.
 
     Were it only promised, a write that finds the disk in memory full would end the
-    process. Raises RunError where it is full now.
+    process. Raises OSError where it is full now.
     """
-    try:
-        arena = Arena(size)
-        if hasattr(os, "posix_fallocate"):
+    arena = Arena(size)
+    if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(arena.fd, 0, size)
-    except OSError as error:
-        raise RunError(
-            f"no memory to share among processes that encode: {error.strerror}; make "
-            f"{size} bytes of room in /dev/shm, or encode in one process: --threads 1"
-        ) from error
+        except OSError as error:
+            if error.errno not in UNKNOWN:
+                raise
     return arena
 
 

@@ -104,6 +104,50 @@ def test_a_map_with_the_longest_form_of_unicode_is_known() -> None:
     refuse_growth(of_spec(normalizer=parts), [])
 
 
+SPELLED_OUT = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe"}
+SIGNS = {"…": "...", "©": "(c)", "½": "1/2", "€": " EUR", "„": '"'}
+
+
+def test_a_list_of_replacements_that_leave_each_other_alone_is_known() -> None:
+    both = {**SPELLED_OUT, **SIGNS}
+    one_each = [replaced(content, String=sign) for sign, content in both.items()]
+    back = [replaced(sign, String=content) for sign, content in SIGNS.items()]
+    parts = sequence("normalizers", *one_each, *[replaced(" ", String="x")] * 99)
+    refuse_growth(of_spec(normalizer=parts, decoder=sequence("decoders", *back)), [])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [" {2,}", r"\s+", r"[\r\n]+", r"\n|\p{Zs}", "``|''", r"[^a-z\]]{1,3}", "."],
+)
+def test_patterns_that_need_a_letter_are_known(pattern) -> None:
+    parts = sequence("normalizers", *[replaced(" ", Regex=pattern)] * 20)
+    refuse_growth(of_spec(normalizer=parts), [])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "x*",
+        "x?",
+        "x{0,2}",
+        "^",
+        r"\b",
+        "x|",
+        "|x",
+        "(?=x)",
+        "x||y",
+        "x{2}?",
+        "[x]*",
+        "",
+    ],
+)
+def test_patterns_that_may_need_none_are_not(pattern) -> None:
+    parts = sequence("normalizers", *[replaced("x", Regex=pattern)] * 20)
+    with pytest.raises(DataError, match="could make text grow"):
+        refuse_growth(of_spec(normalizer=parts), [])
+
+
 BYTES = json.loads(pre_tokenizers.ByteLevel().__getstate__())
 
 
@@ -111,6 +155,14 @@ GROWING = {
     "one text": of_spec(normalizer=replaced("q" * 1000, String="q")),
     "one after the other": of_spec(
         normalizer=sequence("normalizers", *[replaced("qq", String="q")] * 8)
+    ),
+    "what another has put in": of_spec(
+        normalizer=sequence(
+            "normalizers",
+            replaced("aaaa", String="q"),
+            replaced("b", String="x"),
+            replaced("cccc" * 9, String="a"),
+        )
     ),
     "sequences in sequences": of_spec(
         normalizer=sequence(
@@ -124,7 +176,7 @@ GROWING = {
     "no pattern": of_spec(normalizer=replaced("q" * MOST_GROWTH, String="")),
     "a sign that is many": of_spec(
         normalizer=sequence(
-            "normalizers", *[replaced("\ufdfa", String="q")] * 2, {"type": "NFKC"}
+            "normalizers", replaced("\ufdfa" * 8, String="q"), {"type": "NFKC"}
         )
     ),
     "put before": of_spec(normalizer={"type": "Prepend", "prepend": "q" * MOST_GROWTH}),
@@ -155,18 +207,15 @@ def test_what_could_blow_up_text_is_refused(kind) -> None:
         refuse_growth(GROWING[kind], [])
 
 
-MANY = sequence("decoders", *[{"type": "Fuse"}] * 99)
-
-
 @pytest.mark.parametrize(
     ("spec", "tokens", "words"),
     [
         (of_spec(normalizer={"type": "Unheard"}), (), "does not know, Unheard"),
         (of_spec(pre_tokenizer={"type": "Unheard"}), (), "pre_tokenizer that"),
         (
-            of_spec(decoder=sequence("decoders", *[{"type": "Fuse"}] * 99)),
+            of_spec(decoder=sequence("decoders", *[{"type": "Fuse"}] * 999)),
             (),
-            "99 parts",
+            "999 parts",
         ),
         (of_spec(), ("q" * 5000,), "a token of 5000 characters"),
         (of_spec(model={"unk_token": "q" * 99}), (), "its unk_token has more than 64"),

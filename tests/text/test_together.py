@@ -153,15 +153,37 @@ def test_processes_end_with_the_one_that_was_killed(tmp_path) -> None:
         time.sleep(0.1)
 
 
-def test_where_there_is_no_memory_to_share_that_is_told(monkeypatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def refused(number: int, most: int = 0):
+    """What refuses to set aside more than ``most`` bytes, as error ``number``."""
 
+    def refuse(_: int, __: int, size: int) -> None:
+        if size > most:
+            raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize(("most", "processes"), [(0, 1), (together.ROOM * 6, 3)])
+def test_where_memory_to_share_is_short_fewer_encode(
+    monkeypatch, caplog, most, processes
+) -> None:
     monkeypatch.setattr(together, "ALONE", 0)
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(RunError, match=r"No space left .*/dev/shm.*--threads 1"):
-        list(encoded_together(batches(5), learnt("bpe"), 2))
-    assert len(list(encoded_together(batches(5), learnt("bpe"), 1))) == 5
+    monkeypatch.setattr(os, "posix_fallocate", refused(errno.ENOSPC, most))
+    codec = learnt("bpe")
+    found = encoded_together(batches(5), codec, 5)
+    assert [[ids.tolist() for ids in each] for each in found] == [
+        [ids.tolist() for ids in codec.encode_batch(texts)] for texts in batches(5)
+    ]
+    (told,) = [one.getMessage() for one in caplog.records]
+    assert "No space left on device" in told
+    assert f"no more than {processes} encode" in told
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_disk_that_sets_no_room_aside_is_used_as_it_is(monkeypatch, number) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", refused(number))
+    arena = together.memory_of(1 << 20)
+    assert len(arena.buffer) == 1 << 20
 
 
 def test_memory_to_share_is_there_and_not_only_promised() -> None:
