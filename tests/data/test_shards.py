@@ -285,5 +285,5 @@ def test_encodings_that_others_have_replaced_are_told(tmp_path, monkeypatch) -> 
 def test_a_corpus_file_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus/train-00000.parquet").symlink_to("nowhere")
-    with pytest.raises(DataError, match="train-00000.parquet: is a symbolic link that"):
+    with pytest.raises(DataError, match="parquet: is a symbolic link"):
         made_from(Settings(workdir=str(tmp_path)))
