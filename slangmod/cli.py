@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
@@ -31,6 +31,7 @@ from slangmod.commands.streams import keep_streams, leave
 from slangmod.commands.together import alone, launch_in, to_say
 from slangmod.errors import (
     NEEDS_LESS,
+    USES_LESS,
     SlangmodError,
     UserError,
     is_out_of_memory,
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return tell(error)
+        return tell(error, arguments.actions)
     return code
 
 
@@ -176,9 +177,9 @@ class Terminal(logging.StreamHandler[TextIO]):
         return f"{clock} {level}{printable(record.getMessage())}"
 
 
-def tell(error: BaseException) -> int:
+def tell(error: BaseException, actions: Collection[str] = ()) -> int:
     """Say in lines on standard error what went wrong; -> exit code."""
-    launch, lines = launch_in(os.environ), lines_of(error)
+    launch, lines = launch_in(os.environ), lines_of(error, actions)
     say_error(*(lines if launch is None else to_say(error, lines, launch)))
     return error.exit_code if isinstance(error, SlangmodError) else 1
 
@@ -192,15 +193,19 @@ def say_error(*lines: str) -> None:
             sys.stderr.write(f"slangmod: error: {printable(line)}\n")
 
 
-def lines_of(error: BaseException) -> list[str]:
-    """What went wrong, a line for each problem, whatever the names of files hold."""
+def lines_of(error: BaseException, actions: Collection[str] = ()) -> list[str]:
+    """What went wrong in ``actions``, a line for each problem.
+
+    Whatever the names of files hold: who shows them escapes it.
+    """
     if isinstance(error, UserError):
         return list(error.problems)
     if isinstance(error, SlangmodError):
         return [str(error) or type(error).__name__]
     text = " ".join(str(error).split())[:LONGEST]
     if is_out_of_memory(error):
-        return ["; ".join(filter(None, ["out of memory", NEEDS_LESS, text]))]
+        hint = USES_LESS if {*actions} & {"generate", "chat"} else NEEDS_LESS
+        return ["; ".join(filter(None, ["out of memory", hint, text]))]
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[:1].lower() + error.strerror[1:]
         place = _ASIDE.sub("", str(error.filename or ""))

@@ -12,6 +12,13 @@ NEEDS_LESS: Final = (
 """What to do where memory does not suffice."""
 
 
+USES_LESS: Final = (
+    "a smaller chat.max_tokens, a smaller chat.width of a beam, or a machine with more "
+    "memory helps"
+)
+"""What to do where it does not suffice for an action that makes text."""
+
+
 class SlangmodError(Exception):
     """Something failed while running: disk, memory, a diverged loss (exit code 1)."""
 

@@ -22,6 +22,8 @@ take 25 times as much memory."""
 
 IRREGULAR: Final = "not a regular file"
 
+NOWHERE: Final = "is a symbolic link that leads nowhere; remove it"
+
 
 def is_there(path: Path) -> bool:
     """Whether there is something at ``path``; OSError where the disk does not say."""
@@ -42,11 +44,16 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_irregular(path: Path) -> None:
-    """Raise DataError if what is at ``path`` is neither a file nor a folder."""
+    """Raise DataError if what is at ``path`` is neither a file nor a folder.
+
+    So is a link that leads nowhere.
+    """
     try:
         kind = path.stat().st_mode
-    except FileNotFoundError:  # somebody has removed it meanwhile
-        return
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise DataError(f"{path}: {NOWHERE}") from None
+        return  # somebody has removed it meanwhile
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise DataError(f"{path}: is {IRREGULAR}; remove it")
 

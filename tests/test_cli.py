@@ -277,3 +277,18 @@ def test_a_file_that_is_being_written_is_told_by_its_name_to_be(action):
     error = OSError(errno.EROFS, "Read-only file system", name)
     _, _, err = action(raising(error))
     assert err == "slangmod: error: runs/first/summary.toml: read-only file system\n"
+
+
+@pytest.mark.parametrize("words", [("train", "--toml"), ("config", "check")])
+def test_a_file_whose_name_cannot_be_is_one_line(words, capsys):
+    assert cli.main([*words, "a\0b"]) == 2
+    error = capsys.readouterr().err
+    assert error == "slangmod: error: a\\u0000b: cannot be read: embedded null byte\n"
+
+
+@pytest.mark.parametrize("action", ["generate", "chat"])
+def test_the_way_out_of_too_little_memory_fits_the_action(action):
+    said = cli.lines_of(MemoryError(), [action])
+    assert "chat.max_tokens" in said[0]
+    assert "train." not in said[0]
+    assert cli.lines_of(MemoryError(), ["train"]) == [f"out of memory; {NEEDS_LESS}"]

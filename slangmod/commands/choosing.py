@@ -23,7 +23,7 @@ def named_runs(call: Call) -> tuple[RunDir, ...]:
     wanted = [
         run
         for name in names
-        for run in trials_of(workdir, name) or (RunDir.of(workdir, name),)
+        for run in trials_of(workdir, name, LOG.warning) or (RunDir.of(workdir, name),)
     ]
     known = ", ".join(run.name for run in runs_of(workdir)) or "there are none"
     problems = [

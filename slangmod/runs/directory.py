@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from slangmod.errors import DataError, RunBusyError, UserError
-from slangmod.files import ASIDE, sweep_asides, sync_folder
+from slangmod.files import ASIDE, refuse_foreign, sweep_asides, sync_folder
 from slangmod.growing import refuse_unwritable
 from slangmod.locks import holder_file, holder_of, is_locked, locked
 from slangmod.reading import refuse_irregular, refuse_link
@@ -189,6 +189,7 @@ class RunDir:
         tables = self.steps, self.epochs, self.memory, self.speed
         for path in (*tables, self.samples, self.incidents, self.log):
             refuse_unwritable(path)
+        refuse_foreign(self.model)
 
     def _sweep(self) -> None:
         """Remove what a holder of the lock left that died as it wrote.
@@ -245,15 +246,23 @@ class RunDir:
         return self.root.with_name(self.root.name[: 64 - len(ending)] + ending)
 
 
-def trials_of(workdir: str | Path, sweep: str) -> tuple[RunDir, ...]:
-    """The trials of a sweep that were begun, in their order; none if it is no sweep."""
+def trials_of(
+    workdir: str | Path, sweep: str, tell: Callable[[str], None] | None = None
+) -> tuple[RunDir, ...]:
+    """The begun trials of a sweep, in order; ``tell`` is told of links that stray."""
     folder = RunDir.of(workdir, sweep).root
     names = sorted(
         (path.name for path in folder.glob("trial-*") if TRIAL.fullmatch(path.name)),
         key=lambda name: int(name.partition("-")[2]),
     )
-    trials = (RunDir.of(workdir, f"{sweep}/{name}") for name in names)
-    return tuple(trial for trial in trials if trial.exists())
+    found = []
+    for name in names:
+        try:
+            found.append(RunDir.of(workdir, f"{sweep}/{name}"))
+        except StrayError as error:
+            if tell is not None:
+                tell(f"{error}; it is left out")
+    return tuple(trial for trial in found if trial.exists())
 
 
 def runs_of(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slangmod.errors import UserError
+from slangmod.reading import NOWHERE
 
 
 class StrayError(UserError):
@@ -18,6 +19,8 @@ def refuse_stray(root: Path, workdir: Path) -> None:
     A link in it to a folder is its owner's word: weights may lie elsewhere. What can be
     shown as text may not, or the page of a run from others would show a file of yours.
     """
+    if root.is_symlink() and not os.path.lexists(os.path.realpath(root)):
+        raise StrayError(f"{root}: {NOWHERE}")
     for path in (root, *_links_to_files(root)):
         if reason := _leads_astray(path, workdir):
             raise StrayError(f"{path}: {reason}")

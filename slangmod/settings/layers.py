@@ -76,13 +76,13 @@ class _Files:
 
     def add(self, path: Path, *, piped: bool = False) -> list[Entry]:
         """Read ``path``; relative bases are seen from its folder from now on."""
-        self.seen[os.path.realpath(path)] = str(path)
         self.folder = path.parent
         try:
             table, lines = read_toml(path, piped=piped)
         except SettingsError as error:
             self.problems += error.problems
             return []
+        self.seen[os.path.realpath(path)] = str(path)
         self.entries.append(of_table(table, lines, printable(str(path))))
         return self.entries[-1]
 

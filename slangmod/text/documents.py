@@ -63,9 +63,10 @@ def find_files(raw: str, suffix: str | None, workdir: str) -> tuple[RawFile, ...
 
 def refuse_own(root: Path, workdir: str) -> None:
     """Raise DataError if ``root`` is one of the folders that slangmod writes."""
-    place = root.resolve()
+    # Unlike Path.resolve, realpath never raises where links lead in a circle.
+    place, own = Path(os.path.realpath(root)), Path(os.path.realpath(workdir))
     for folder in (place, *place.parents):
-        if folder == Path(workdir).resolve() / "corpus" or (folder / MARKER).is_file():
+        if folder == own / "corpus" or (folder / MARKER).is_file():
             raise DataError(
                 f'files.raw = "{root}": {folder} holds results of slangmod, not '
                 "raw documents; name the file or folder that they were made from"
@@ -127,7 +128,7 @@ def _classify(path: Path, name: str, suffix: str | None) -> RawFile | None:
 
 def _walk(root: Path, workdir: str) -> Iterator[Path]:
     """Every file below ``root`` that is neither hidden nor made by slangmod."""
-    work = Path(workdir).resolve()
+    work = os.path.realpath(workdir)
     seen: set[tuple[int, int]] = set()
     for where, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
         here = Path(where)
@@ -136,7 +137,7 @@ def _walk(root: Path, workdir: str) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        own = here.resolve() == work
+        own = os.path.realpath(here) == work
         folders[:] = sorted(name for name in folders if not _skipped(name, own))
         for name in names:
             if not name.startswith(".") and (here / name).is_file():

@@ -10,7 +10,7 @@ from typing import Any
 
 from slangmod.errors import DataError
 from slangmod.files import sha256_of, write_json, write_text
-from slangmod.reading import read_json
+from slangmod.reading import read_json, refuse_irregular
 from slangmod.text.breakdown import LONGEST_REASON
 
 TRIAL = """
@@ -65,7 +65,11 @@ def record_path(tokenizer: Path) -> Path:
 
 
 def is_ours(tokenizer: Path) -> bool:
-    """Whether slangmod has made the file, and nobody has changed it since."""
+    """Whether slangmod has made the file, and nobody has changed it since.
+
+    Raises DataError if it is no file, as a pipe.
+    """
+    refuse_irregular(tokenizer)
     return sha256_of(tokenizer) in _known(tokenizer)
 
 

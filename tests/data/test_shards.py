@@ -280,3 +280,10 @@ def test_encodings_that_others_have_replaced_are_told(tmp_path, monkeypatch) -> 
     (tmp_path / "a" / MANIFEST).unlink()
     with pytest.raises(DataError, match="was made anew, or removed"):
         encodings.refuse_replaced()
+
+
+def test_a_corpus_file_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/train-00000.parquet").symlink_to("nowhere")
+    with pytest.raises(DataError, match="parquet: is a symbolic link"):
+        made_from(Settings(workdir=str(tmp_path)))

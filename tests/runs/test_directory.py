@@ -258,3 +258,27 @@ def test_trials_are_found_by_their_sweep_in_their_order(tmp_path, make_run):
     assert names == ["lr/trial-002", "lr/trial-010", "lr/trial-1000"]
     assert [run.name for run in runs_of(tmp_path)] == ["first"]
     assert trials_of(tmp_path, "first") == ()
+
+
+def test_a_trial_that_is_a_stray_link_is_passed_over(tmp_path, make_run):
+    make_run("lr/trial-001")
+    (tmp_path / "runs/lr/trial-000").symlink_to("/")
+    (tmp_path / "runs/lr/trial-002").symlink_to("nowhere")
+    told = []
+    names = [run.name for run in trials_of(tmp_path, "lr", told.append)]
+    assert names == ["lr/trial-001"]
+    assert ["trial-000: leads out" in told[0], "leads nowhere" in told[1]] == [True] * 2
+
+
+def test_a_run_that_is_a_link_to_nowhere_is_refused(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/q").symlink_to("nowhere")
+    with pytest.raises(UserError, match="leads nowhere; remove it"):
+        RunDir.of(tmp_path, "q")
+
+
+def test_a_model_of_others_is_refused_before_anything_is_written(tmp_path, make_run):
+    run = make_run("first")
+    run.model.write_text("mine")
+    with pytest.raises(UserError, match="model: was not made by slangmod"), run.lock():
+        pytest.fail("the run was begun")

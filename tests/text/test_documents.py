@@ -152,3 +152,12 @@ def test_fingerprints_follow_the_content(tmp_path) -> None:
     after = fingerprints(files)
     assert before["a.txt"] == after["a.txt"]
     assert before["b.txt"] != after["b.txt"]
+
+
+def test_a_working_directory_that_is_a_circle_of_links_is_put_up_with(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/train.txt").write_text("text")
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    found = find_files(str(tmp_path / "raw"), None, str(loop))
+    assert [file.name for file in found] == ["train.txt"]

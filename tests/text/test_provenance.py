@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from slangmod import files
@@ -109,3 +111,12 @@ def test_a_trial_that_dies_is_told_apart(path, monkeypatch) -> None:
     monkeypatch.setattr(provenance, "TRIAL", "import os; os.abort()")
     with pytest.raises(DataError, match="breaks down"):
         try_out(path.read_text())
+
+
+def test_a_pipe_or_a_link_to_nowhere_is_no_tokenizer(tmp_path):
+    pipe, link = tmp_path / "pipe.json", tmp_path / "link.json"
+    os.mkfifo(pipe)
+    link.symlink_to("nowhere")
+    for path in (pipe, link):
+        with pytest.raises(DataError, match="remove it"):
+            provenance.is_ours(path)
