@@ -5,7 +5,7 @@ changes.json, so that the next resume needs no permission: the value is the run'
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -117,19 +117,8 @@ def changes_of(
     Raises UserError, listing it, for all that neither ``allowed`` permits nor an
     earlier resume was permitted.
     """
-    allowed, problems, found = {*allowed}, [], []
-    earlier = read_changes(run)
-    for key, (before, now) in differing(begun_with(about), settings).items():
-        path = tuple(key.split("."))
-        if is_named(path) and freely(path):
-            continue
-        known = key in earlier and earlier[key].now == now
-        permitted = may_change(path, allowed - {DATA}) or known
-        if is_named(path) and permitted and not refusal(path):
-            found.append(Change(key, before, now))
-            continue
-        whole = of_whole_table(path, begun_with(about), settings)
-        problems.append(f"{run.config}: {whole or in_words(path, before, now)}")
+    allowed, earlier = {*allowed}, read_changes(run)
+    found, problems = changed_settings(run, about, settings, allowed, earlier)
     fingerprint, before = encodings.fingerprint(), about.get("data_sha256")
     begun, now = about.get("tokenizer_sha256"), encodings.manifest.tokenizer_sha256
     if begun != now:
@@ -146,6 +135,29 @@ def changes_of(
     if problems:
         raise UserError(*dict.fromkeys(problems))
     return found
+
+
+def changed_settings(
+    run: RunDir,
+    about: Mapping[str, Any],
+    settings: Settings,
+    allowed: Collection[str],
+    earlier: Mapping[str, Change],
+) -> tuple[list[Change], list[str]]:
+    """The settings that may differ and do; and what to say of those that may not."""
+    found, problems = list[Change](), list[str]()
+    for key, (before, now) in differing(begun_with(about), settings).items():
+        path = tuple(key.split("."))
+        if is_named(path) and freely(path):
+            continue
+        known = key in earlier and earlier[key].now == now
+        permitted = may_change(path, {*allowed} - {DATA}) or known
+        if is_named(path) and permitted and not refusal(path):
+            found.append(Change(key, before, now))
+            continue
+        whole = of_whole_table(path, begun_with(about), settings)
+        problems.append(f"{run.config}: {whole or in_words(path, before, now)}")
+    return found, problems
 
 
 def of_whole_table(path: Key, before: Mapping[str, Any], settings: Settings) -> str:

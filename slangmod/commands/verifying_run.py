@@ -114,14 +114,17 @@ def _checkpoints(
 
 def _inputs(run: RunDir, about: dict[str, Any], settings: Settings) -> Iterator[str]:
     """What ``resume`` would refuse to go on with."""
-    from slangmod.commands.changes import changes_of
+    from slangmod.commands.changes import changed_settings, changes_of, read_changes
 
     try:
         encodings = open_encodings(encodings_folder(settings))
-    except DataError:
-        return  # the verdict on them says why
+    except DataError:  # the verdict on them says why
+        encodings = None
     try:
-        changes_of(run, about, settings, encodings)
+        if encodings is not None:
+            changes_of(run, about, settings, encodings)
+        else:
+            yield from changed_settings(run, about, settings, (), read_changes(run))[1]
     except UserError as error:
         yield from error.problems
 

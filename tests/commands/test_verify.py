@@ -272,3 +272,11 @@ def test_nothing_is_written(work):
     before = {p: p.stat().st_mtime_ns for p in work.rglob("*")}
     assert main(["verify", "first"]) == 0
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*")} == before
+
+
+def test_settings_that_are_gone_are_told_where_their_encodings_are_too(
+    work, capsys
+) -> None:
+    (work / "runs" / "first" / "config.toml").write_text("")
+    lines = faults(capsys, "first")
+    assert any("model.dim is now" in line and "the run has" in line for line in lines)
