@@ -16,6 +16,7 @@ from slangmod.files import read_mark
 from slangmod.locks import locked
 from slangmod.reading import refuse_link
 from slangmod.runs.directory import RunDir
+from slangmod.runs.links import refuse_stray
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
 from slangmod.settings.paths import RUNS
@@ -30,11 +31,13 @@ OURS = ("sweep.*", "study.*")
 def begun(plan: Plan, way_on: str) -> Iterator[Signals]:
     """The folder of the sweep, held and logged to; one that stays empty is removed.
 
-    Raises DataError for a folder that has links in it.
+    Raises DataError for a folder that has links in it, or trials that lead astray.
     """
     made = not plan.folder.exists()
     plan.folder.mkdir(parents=True, exist_ok=True)
     refuse_ways_out(plan.folder)
+    for trial in sorted(plan.folder.glob("trial-*")):
+        refuse_stray(trial, Path(plan.settings.workdir))
     log = RunLog(level_of(plan.settings.log_level))
     logger = logging.getLogger("slangmod")
     logger.addHandler(log)

@@ -71,6 +71,18 @@ def test_a_damaged_journal_is_told_to_all_workers(swept, capsys):
     assert "study.journal: is damaged in line" in refused(capsys, *SWEEP, "--join")
 
 
+def test_a_trial_that_leads_elsewhere_is_told_before_anything_is_written(swept, capsys):
+    (trial,) = swept.glob("trial-*")
+    (trial / "config.toml").unlink()
+    (trial / "config.toml").symlink_to("/dev/zero")
+    words = ("sweep", "--toml", "config.toml", "--name", "s", "--sweep.n_trials", "2")
+    before = (swept / "study.journal").read_bytes(), (swept / "sweep.log").read_bytes()
+    assert cli.main([*words]) == 2
+    assert "config.toml: leads out of the working directory" in capsys.readouterr().err
+    after = (swept / "study.journal").read_bytes(), (swept / "sweep.log").read_bytes()
+    assert after == before
+
+
 @pytest.mark.parametrize("name", ["study.journal", "sweep.log", "x.fifo"])
 def test_a_pipe_in_the_folder_keeps_nobody_waiting(swept, capsys, name):
     (swept / name).unlink(missing_ok=True)
