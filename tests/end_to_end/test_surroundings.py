@@ -159,7 +159,7 @@ def test_a_process_that_may_have_no_more_memory_says_so(encoded) -> None:
         "        most = pages * resource.getpagesize() + 2**26\n"
         "        resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
         "        import torch\n"
-        "        torch.zeros(2**28)\n"
+        "        torch.zeros(2**36)\n"
         "    taken(self, state, *others)\n"
         "Trainer.take_step = limited\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
