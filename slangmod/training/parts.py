@@ -4,6 +4,7 @@ Only the bytes that are asked for are read, after names, shapes and types of all
 known to be those of the model.
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from slangmod.errors import RunError
 from slangmod.optim.state import is_of_rows
 from slangmod.parallel.shards import shards_of
+from slangmod.plugins import in_one_line
 from slangmod.reading import LARGEST_JSON, open_regular, read_json
 from slangmod.training.copies import Weights
 from slangmod.training.index import Parts, parts_in
@@ -98,8 +100,14 @@ class Tensors:
         return self._files[name]
 
     def _opened(self, name: str) -> Any:
-        refuse_long_header(self._path / name)
-        file = self._stack.enter_context(safe_open(self._path / name, framework="pt"))
+        place = self._path / name
+        refuse_long_header(place)
+        try:
+            file = self._stack.enter_context(safe_open(place, framework="pt"))
+        except RuntimeError as error:
+            # Of torch, which maps the file, and to which it may have gone meanwhile.
+            place.stat()
+            raise OSError(errno.EIO, in_one_line(error), str(place)) from error
         self._files[name] = file
         return file
 

@@ -353,7 +353,7 @@ def test_a_signal_has_its_exit_code_where_nobody_reads(work, promise, closed) ->
         work,
         f"set -o pipefail; {PROGRAM} train --toml config.toml --name unread "
         f"--train.max_epochs 9999 {closed} & sleep 0.2; "
-        "until [ -s runs/unread/epochs.csv ]; do sleep 0.1; done; "
+        "until grep -qs ^1, runs/unread/epochs.csv; do sleep 0.1; done; "
         'kill -TERM $(cut -d" " -f2 runs/unread/run.holder); wait %1',
     )
     assert code == 75
