@@ -280,6 +280,8 @@ OPENS = {
     "training/memory": {"path.read_text"},
     "runs/environment": {"CPU_INFO.read_text"},
     "cli": {"os.open"},
+    # a device that takes whatever is written
+    "text/breakdown": {"os.open"},
     "commands/streams": {"os.open"},
     "commands/profile": {"aside.read_bytes"},
     # a log, which opens nothing but what grows

@@ -1,8 +1,10 @@
 """From what was typed to calls of commands: settings resolved, every problem found."""
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISDIR
 
 from slangmod.commands import COMMANDS, WHICH_RUN, Command, own_flags
 from slangmod.commands.arguments import SWITCHES, Arguments
@@ -210,19 +212,26 @@ def _misplaced(settings: Settings) -> Iterator[str]:
     """Files where folders are to be, and a folder where a file is to be."""
     runs = Path(settings.workdir) / RUNS
     for place in (runs.parent, runs, runs / (settings.name or "")):
-        if _is_there(place) and not place.is_dir():
-            yield f"{printable(str(place))}: is no folder; move it, or set workdir"
+        if problem := _hindrance(place):
+            yield f"{printable(str(place))}: {problem}, or set workdir"
             return
     if settings.files.tokenizer and Path(settings.files.tokenizer).is_dir():
         named = brief(settings.files.tokenizer)
         yield f"files.tokenizer = {named}: is a folder; name a file in it"
 
 
-def _is_there(place: Path) -> bool:
+def _hindrance(place: Path) -> str:
+    """Why there cannot be a folder at ``place``; empty if there is one, or can be."""
     try:
-        return place.exists()
-    except OSError:  # whoever needs it will say what is wrong there
-        return False
+        return "" if S_ISDIR(place.stat().st_mode) else "is no folder; move it"
+    except NotADirectoryError:
+        return "lies in what is no folder; move that"
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a symbolic link that leads in a circle; remove it"
+        # Whoever needs what cannot be looked at will say what is wrong there.
+        leads = isinstance(error, FileNotFoundError) and place.is_symlink()
+        return "is a symbolic link that leads nowhere; mend it" if leads else ""
 
 
 def _bad_names(names: Sequence[str]) -> list[str]:

@@ -73,7 +73,15 @@ def keep_streams() -> None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
     if sys.stdout is None:
         sys.stdout = _text(io.FileIO(1, "w", closefd=False))
-    sys.stderr = _text(Forgiving(2, "w", closefd=False))
+    sys.stderr = _text(Forgiving(_apart(2), "w", closefd=False))
+
+
+def _apart(descriptor: int) -> int:
+    """Another descriptor of the same file, which stays when libraries are silenced."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return descriptor
 
 
 def _text(raw: io.FileIO) -> io.TextIOWrapper:

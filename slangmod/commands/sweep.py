@@ -101,6 +101,7 @@ def searched(
     from slangmod.commands.sweep_folder import known_as
     from slangmod.commands.sweep_plan import warnings_of
     from slangmod.commands.sweep_report import write_report
+    from slangmod.search.storage import kept, place_of
 
     home, name = known_as(plan)
     study = study_of(plan, name)
@@ -116,8 +117,10 @@ def searched(
             write_report(plan.folder, report)
             live.show(count_of(report, at_work))
 
-        reason = course_of(plan, program, signals, study, home, changed).run()
-    report = report_of(plan, reason, study.records())
+        with kept(place_of(plan.settings.sweep.storage, plan.folder), way_on(plan)):
+            reason = course_of(plan, program, signals, study, home, changed).run()
+            records = study.records()
+    report = report_of(plan, reason, records)
     write_report(plan.folder, report)
     return reason, report
 

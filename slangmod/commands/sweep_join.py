@@ -23,6 +23,8 @@ def join(resolved: Resolved, program: Sequence[str], patience: float) -> None:
     Waits so many seconds for it to begin. Raises UserError if there is none that looks
     for the same, StoppedError where a signal ended the help.
     """
+    from slangmod.search.storage import kept, place_of
+
     assert resolved.settings.name is not None
     plan = make_plan(resolved, resolved.settings.name)
     until = time.monotonic() + patience
@@ -37,7 +39,8 @@ def join(resolved: Resolved, program: Sequence[str], patience: float) -> None:
         study = study_of(plan, known_as(plan)[1])
         signals.arm()
         LOG.info("helping with sweep '%s' in %s", plan.name, plan.folder)
-        reason = course_of(plan, program, signals, study, uuid.uuid4().hex).run()
+        with kept(place_of(plan.settings.sweep.storage, plan.folder), way_on(plan)):
+            reason = course_of(plan, program, signals, study, uuid.uuid4().hex).run()
         if reason == STOPPED:
             raise stopped(plan, signals, "the trials of this worker saved")
     LOG.info("nothing is left to begin in sweep '%s'", plan.name)

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -14,9 +15,9 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb.models import BaseModel
 from sqlalchemy import URL, make_url, text
 
-from slangmod.errors import DataError, UserError
+from slangmod.errors import DataError, RunError, SlangmodError, UserError
 from slangmod.reading import open_regular
-from slangmod.search.journal import WAY_OUT, open_journal
+from slangmod.search.journal import LONGEST_REASON, WAY_OUT, open_journal
 from slangmod.search.study import Turn
 from slangmod.search.turns import FileTurn
 from slangmod.settings.literals import printable
@@ -34,6 +35,9 @@ TIMEOUT = 60
 
 KEY = 0x736C616E67
 """By which PostgreSQL knows the lock of those who take turns."""
+
+STORAGES = ("optuna.storages._rdb", "optuna.storages.journal")
+"""Modules through which a study is kept."""
 
 DRIVERS = {"postgresql": "pip install 'psycopg[binary]'"}
 """How to get what SQLAlchemy talks to a database with."""
@@ -152,6 +156,36 @@ def _turn_in_postgresql(storage: RDBStorage) -> Iterator[None]:
     with storage.engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY})
         yield
+
+
+@contextmanager
+def kept(place: str, way_on: str) -> Iterator[None]:
+    """What a storage raises in the block, which was sound before, becomes a RunError.
+
+    Somebody has altered it meanwhile, or it cannot be reached any more.
+    """
+    try:
+        yield
+    except (SlangmodError, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever optuna and the drivers of databases raise
+        if not _of_storage(error):
+            raise
+        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        reason = printable(" ".join(str(error).split()))[:LONGEST_REASON]
+        raise RunError(
+            f"{place}: the study cannot be kept any more ({type(error).__name__}: "
+            f"{reason}); put that right, and {way_on}"
+        ) from error
+
+
+def _of_storage(error: BaseException) -> bool:
+    """Whether ``error`` came up beneath one of optuna's storages on disk."""
+    return any(
+        str(frame.f_globals.get("__name__")).startswith(STORAGES)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def quiet() -> None:

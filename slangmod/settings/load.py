@@ -99,6 +99,10 @@ def tried(
     return _resolved(Layers([weaker, plain, expressions, new]), at_hand)
 
 
+def _set(key: Key, resolved: Resolved) -> str:
+    return f"{'.'.join(key)} = {brief(value_at(resolved.settings, key))}"
+
+
 def replaced(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """``settings`` with ``changes`` by dotted name, all rules checked anew.
 
@@ -174,11 +178,11 @@ def _told(
     first = max(keys, key=lambda key: rank.get(key, -1))
     # What an array's table leaves out, the array itself is to blame for.
     setter = resolved.setter(first) or resolved.setter(place_of(first).table[:-1])
-    assert setter is not None  # the defaults do not clash
+    # Of defaults none clash, save where what is installed cannot be read.
+    subject = setter.subject() if setter else _set(first, resolved)
     others = [
-        f"{'.'.join(key)} = {brief(value_at(resolved.settings, key))} "
-        f"({resolved.origin(key)})"
+        f"{_set(key, resolved)} ({resolved.origin(key)})"
         for key in keys
         if key != first
     ]
-    return "; ".join([f"{setter.subject()}: {reason}", *others])
+    return "; ".join([f"{subject}: {reason}", *others])

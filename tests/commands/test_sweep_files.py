@@ -83,6 +83,45 @@ def test_a_trial_that_leads_elsewhere_is_told_before_anything_is_written(swept, 
     assert after == before
 
 
+def spoils(monkeypatch, path: Path):
+    """What a study is kept in becomes something else once the first trial has begun."""
+    begin = Course.begin
+
+    def spoilt(course, record):
+        begun = begin(course, record)
+        path.write_bytes(b"no study any more\n" * 999)
+        return begun
+
+    monkeypatch.setattr(Course, "begin", spoilt)
+
+
+@pytest.mark.parametrize(
+    "join",
+    [(), pytest.param(("--join",), marks=pytest.mark.slow)],
+    ids=["sweep", "join"],
+)
+@pytest.mark.parametrize("storage", ["sqlite:///{}", "{}"])
+def test_a_study_that_is_altered_meanwhile_ends_the_sweep_in_a_line(
+    work, capsys, monkeypatch, storage, join
+):
+    path = Path("kept").absolute()
+    words = (*SWEEP, "--sweep.storage", storage.format(path))
+    if join:
+        monkeypatch.setattr(Course, "run", lambda _: ENDED)
+        assert cli.main([*words]) == 1  # with no trial yet
+        monkeypatch.undo()
+        monkeypatch.chdir(work)
+        capsys.readouterr()
+    spoils(monkeypatch, path)
+    assert cli.main([*words, *join]) == 1
+    errors = [
+        line for line in capsys.readouterr().err.splitlines() if "error: " in line
+    ]
+    assert len(errors) == 1
+    assert f"{path}: the study cannot be kept any more" in errors[0]
+    assert "--name s goes on" in errors[0]
+
+
 @pytest.mark.parametrize("name", ["study.journal", "sweep.log", "x.fifo"])
 def test_a_pipe_in_the_folder_keeps_nobody_waiting(swept, capsys, name):
     (swept / name).unlink(missing_ok=True)

@@ -131,6 +131,29 @@ FILES_FOR_FOLDERS = [
 ]
 
 
+NO_PLACES = [
+    ("raw/test.txt/there", "lies in what is no folder; move that"),
+    ("round", "is a symbolic link that leads in a circle; remove it"),
+    ("nowhere", "is a symbolic link that leads nowhere; mend it"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), NO_PLACES)
+@pytest.mark.parametrize("action", ["clean", "train", "summarize", "verify"])
+def test_a_place_where_no_folder_can_be_is_named(
+    here: Here, promise, action: str, name: str, words: str
+) -> None:
+    (here.folder / "round").symlink_to("round")
+    (here.folder / "nowhere").symlink_to("gone")
+    before = everything(here.folder)
+    told = here.run(action, "--workdir", name)
+    assert told.code == 2
+    (line,) = told.errors
+    assert f"{name}: {words}, or set workdir" in line
+    assert everything(here.folder) == before
+    promise("Matrix", 1)
+
+
 @pytest.mark.parametrize(("words", "name"), FILES_FOR_FOLDERS)
 def test_a_file_where_a_folder_should_be_is_named(
     here: Here, promise, words: tuple[str, ...], name: str | None

@@ -1,6 +1,7 @@
 """Tokenizers put together at random: refused in a line, or used in bounded memory."""
 
 import json
+import os
 import random
 import resource
 import shutil
@@ -198,4 +199,82 @@ def test_each_command_refuses_it_in_a_line(
     assert "could make text grow" in last
     after = sorted(path for path in folder.rglob("*") if path.name != ".lock")
     assert after == before
+    promise("R17", 1)
+
+
+BREAKING = "ZQ" * 60 + "!"
+"""What a pattern takes for ever on that nothing but this text shows."""
+
+
+def panicking() -> str:
+    spec = json.loads(learnt("byte").to_json())
+    spec["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": "\x1b\\[31m|((\u202e?(ZQ)+)+)+Y$"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    return json.dumps(spec)
+
+
+@pytest.fixture
+def breaking(once, tmp_path) -> Path:
+    """A folder whose tokenizers break down on that text, with text that holds it."""
+    folder = tmp_path / "work"
+    shutil.copytree(once, folder)
+    (folder / "foreign.json").write_text(panicking())
+    model = RunDir(folder / "runs/first").model
+    (model / "tokenizer.json").write_text(panicking())
+    (model / ".slangmod.json").write_text("{}")
+    return folder
+
+
+def told(folder: Path, *words: str) -> tuple[int, list[str]]:
+    """Exit code of the real command in ``folder``, and the lines of its errors."""
+    process = subprocess.run(
+        [sys.executable, "-m", "slangmod", *words],
+        input=f"{BREAKING}\n",
+        cwd=folder,
+        env={**os.environ, "RUST_BACKTRACE": "full"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return process.returncode, process.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        (("generate", BREAKING, "--name", "first"), 0),
+        (("chat", "--name", "first"), 1),
+        (("clean", "encode"), 1),
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
+)
+def test_one_that_breaks_down_in_use_is_told_in_a_line(
+    breaking, words, others, promise
+) -> None:
+    for split in ("train", "test", "validation"):
+        with next((breaking / "raw").glob(f"{split}*")).open("a") as stream:
+            stream.write(BREAKING)
+    if "encode" not in words:
+        (breaking / "slangmod.toml").unlink()  # names places of the other folder
+    code, lines = told(breaking, *words)
+    assert code == 2
+    assert ".json: breaks down on a text" in lines[-1]
+    assert len(lines) == 1 + others, lines
+    promise("R17", 1)
+
+
+def test_one_that_breaks_down_on_a_prompt_does_not_stop_training(
+    breaking, promise
+) -> None:
+    prompts = json.dumps([BREAKING])
+    samples = ("--samples.every", "1", "--samples.prompts", prompts)
+    words = ("encode", "train", "--name", "more", "--train.max_steps", "2", *samples)
+    code, lines = told(breaking, *words)
+    assert code == 0
+    assert any("no sample this time" in line for line in lines)
+    assert not any("panicked" in line for line in lines), lines
     promise("R17", 1)

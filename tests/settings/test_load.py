@@ -3,7 +3,8 @@
 import pytest
 
 from slangmod.errors import SettingsError
-from slangmod.settings import load_settings, resolve
+from slangmod.settings import load, load_settings, resolve
+from slangmod.settings.clash import Clash
 
 RATE = "train.learning_rate"
 
@@ -280,3 +281,13 @@ def test_a_table_that_holds_itself_is_refused(problems_of):
 def test_a_name_with_a_dot_in_a_free_table_is_told_where_it_is_refused():
     with pytest.raises(SettingsError, match=r"optimizer\.options\..*adamw takes none"):
         load_settings(None, {"optimizer.options": {".": False}})
+
+
+def test_defaults_that_clash_are_told_like_others(monkeypatch):
+    clash = Clash((RATE, "train.batch_size"), "do not go together here")
+    monkeypatch.setattr(load, "clashes", lambda _: [clash])
+    with pytest.raises(SettingsError) as told:
+        resolve()
+    (problem,) = told.value.problems
+    assert problem.startswith(f"{RATE} = 0.001: do not go together here; ")
+    assert "train.batch_size = " in problem

@@ -258,6 +258,7 @@ def test_a_library_that_panics_on_a_text_is_told_in_a_line(panicking, capfd) -> 
     ) as told:
         panicking.encode("zy" * 60)
     assert "\n" not in str(told.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_decoder_that_panics_is_told_in_a_line(tmp_path, capfd) -> None:
@@ -270,6 +271,7 @@ def test_a_decoder_that_panics_is_told_in_a_line(tmp_path, capfd) -> None:
     stream = codec.stream_decoder()
     with pytest.raises(DataError, match="the tokenizer: breaks down on a text"):
         [stream.push(one) for one in ids]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_pattern_that_is_slow_on_runs_of_a_letter_is_refused(tmp_path) -> None:

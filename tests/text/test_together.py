@@ -204,3 +204,4 @@ def test_a_library_that_panics_in_another_process_is_told_in_a_line(
     with pytest.raises(DataError, match="the tokenizer: breaks down on a text") as told:
         list(encoded_together(texts, Codec(tokenizer), 2))
     assert "\n" not in str(told.value)
+    assert capfd.readouterr().err == ""
