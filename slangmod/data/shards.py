@@ -214,8 +214,8 @@ def refuse_stale(
     mark = read_mark(folder)
     if mark is None:
         raise DataError(
-            f"{folder / MARKER}: is missing or broken; move {folder} away, and run "
-            "`slangmod encode`"
+            f"{folder / MARKER}: is missing, broken or not readable; move {folder} "
+            "away, and run `slangmod encode`"
         )
     if mark.get("inputs") != made_from(settings, hashed):
         raise DataError(

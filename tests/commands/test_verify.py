@@ -219,7 +219,10 @@ def test_encodings_without_their_mark_are_a_fault(work, capsys):
     (folder / ".slangmod.json").unlink()
     (line,) = faults(capsys, "second")
     assert main(["resume", "--name", "second"]) == 2
-    assert "/.slangmod.json: is missing or broken; " in capsys.readouterr().err
+    assert (
+        "/.slangmod.json: is missing, broken or not readable; "
+        in capsys.readouterr().err
+    )
     follow(line, folder)
     assert faults(capsys, "second") == []
 
