@@ -39,7 +39,7 @@ def faults_of_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, s
         return
     mark = read_mark(folder)
     if mark is None:
-        yield MARKER, "differs from what was written"
+        yield MARKER, "is broken or not readable"
         return
     if WRITTEN not in mark:
         return
