@@ -77,11 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError) and nobody_reads():
             return 0
         if "debug" in arguments.switches:
-            import traceback
-
-            traceback.print_exc()
+            say_where(error)
         return tell(error, arguments.actions)
     return code
+
+
+def say_where(error: BaseException) -> None:
+    """Print the stack of ``error``; what it quotes of files stays harmless."""
+    import traceback
+
+    from slangmod.settings.literals import printable
+
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    sys.stderr.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def run(arguments: Arguments) -> int:

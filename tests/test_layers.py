@@ -266,7 +266,7 @@ OPENS = {
     # folders and files that are its own, beside what it writes
     "files": {"os.open", "aside.open", "path.open"},
     # what is given to these is known to be a regular file, or a stream of one
-    "data/checking": {"np.memmap", "np.fromfile"},
+    "data/checking": {"np.fromfile"},
     "model/folder": {"safe_open"},
     "training/parts": {"safe_open"},
     "text/corpus": {"read_metadata"},

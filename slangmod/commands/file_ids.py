@@ -9,20 +9,22 @@ from typing import NamedTuple
 
 from slangmod.data.writing import Encoded
 from slangmod.text.corpus import Row, file_documents, file_rows
-from slangmod.text.segments import pieces
 from slangmod.text.together import Encoders
 from slangmod.text.tokenizer import Codec
 
 CHUNK_CHARACTERS = 1 << 16
 BATCH_CHARACTERS = 1 << 17
 """How much text is in memory as ids at a time."""
+LARGEST_AT_ONCE = 1 << 24
+"""Characters of a document that is not encoded in parts: the tokenizers library takes
+100 to 450 bytes for each (measured)."""
 
 
 def rows_for(codec: Codec, path: Path) -> Iterator[Row]:
     """Documents in parts where ids of parts joined are ids of the whole."""
     if codec.segmented:
         return file_rows(path)
-    return (Row(text, False) for text in file_documents(path))
+    return (Row(text, False) for text in file_documents(path, LARGEST_AT_ONCE))
 
 
 class Part(NamedTuple):
@@ -34,9 +36,12 @@ class Part(NamedTuple):
 
 def _parts(rows: Iterable[Row], codec: Codec) -> Iterator[Part]:
     for text, more in rows:
-        *before, last = pieces(text, CHUNK_CHARACTERS) if codec.segmented else [text]
-        yield from (Part(part, False) for part in before)
-        yield Part(last, not more)
+        before = None
+        for part in codec.pieces(text, CHUNK_CHARACTERS):
+            if before is not None:
+                yield Part(before, False)
+            before = part
+        yield Part(before or "", not more)
 
 
 def encoded(rows: Iterable[Row], codec: Codec, encoders: Encoders) -> Iterator[Encoded]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from slangmod.data.shards import Manifest, Shard
 
 TOKEN_BYTES: Final = "token_bytes.bin"
+AT_A_TIME: Final = 1 << 20
+"""Ids that are looked at."""
 Fault = tuple[str, str]
 """Name of a file, and what is wrong with it."""
 
@@ -54,24 +56,35 @@ def _nonsense(folder: Path, shard: "Shard", manifest: "Manifest") -> Iterator[Fa
 
     if not shard.tokens:
         return
+    ends = numbers_in(folder / shard.ends, "<u8")
+    if (reason := _disorder(ends, shard.tokens)) is not None:
+        yield shard.ends, reason
+        return
+    most = begin = 0
+    last = ends.astype(np.int64) - 1
+    ended = True
     dtype = np.dtype(manifest.dtype).newbyteorder("<")
     with open_regular(folder / shard.name) as stream:
-        ids = np.memmap(stream, dtype, "r")
-    if (most := int(ids.max())) >= manifest.vocab:
+        # Not mapped: a file that is cut short meanwhile would end the process.
+        while len(ids := np.fromfile(stream, dtype, AT_A_TIME)):
+            most = max(most, int(ids.max()))
+            first, after = np.searchsorted(last, [begin, begin + len(ids)])
+            ended &= bool(np.all(ids[last[first:after] - begin] == manifest.end))
+            begin += len(ids)
+    if begin != shard.tokens:
+        yield shard.name, CHANGED
+    if most >= manifest.vocab:
         yield shard.name, f"has the id {most}, of {manifest.vocab} tokens"
-    if (reason := _misplaced(folder / shard.ends, ids, manifest.end)) is not None:
-        yield shard.ends, reason
+    if not ended:
+        yield shard.ends, "a document does not end with the end symbol"
 
 
-def _misplaced(path: Path, ids: "NDArray[Any]", end: int) -> str | None:
-    """What is wrong with the ends of the documents in ``ids``."""
+def _disorder(ends: "NDArray[Any]", tokens: int) -> str | None:
+    """What is wrong with the ends of the documents in so many ``tokens``."""
     import numpy as np
 
-    ends = numbers_in(path, "<u8")
-    if not len(ends) or ends[-1] != len(ids):
+    if not len(ends) or ends[-1] != tokens:
         return "does not end where its shard does"
     if ends[0] == 0 or np.any(ends[1:] <= ends[:-1]):
         return "its documents are not one after the other"
-    if np.any(ids[ends.astype(np.int64) - 1] != end):
-        return "a document does not end with the end symbol"
     return None

@@ -162,9 +162,20 @@ def corpus_rows(folder: Path, split: str) -> Iterator[Row]:
 
 
 def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of one corpus file, few in memory at a time."""
+    """The rows of one corpus file, few in memory at a time.
+
+    Raises DataError, naming it, if it is not sound, or ends within a document.
+    """
+    goes_on = False
     with named_errors(path):
-        yield from _rows_of(path)
+        for row in _rows_of(path):
+            goes_on = row.more
+            yield row
+    if goes_on:
+        raise DataError(
+            f"{path}: its last document goes on in a row that is not there; is the "
+            "file complete?"
+        )
 
 
 def is_own(path: Path) -> bool:
@@ -210,9 +221,27 @@ def corpus_documents(folder: Path, split: str) -> Iterator[str]:
     return _joined(corpus_rows(folder, split))
 
 
-def file_documents(path: Path) -> Iterator[str]:
-    """The documents of one corpus file, each in one piece."""
-    return _joined(file_rows(path))
+def file_documents(path: Path, most: int) -> Iterator[str]:
+    """The documents of one corpus file, each in one piece.
+
+    Raises DataError for one of more than ``most`` characters.
+    """
+    return _joined(_bounded(path, most))
+
+
+def _bounded(path: Path, most: int) -> Iterator[Row]:
+    size = number = 0
+    for row in file_rows(path):
+        size += len(row.text)
+        if size > most:
+            raise DataError(
+                f"{path}: document {number}: has more than {most} characters, which "
+                "only a tokenizer of `slangmod tokenize` takes at a time; cut the text "
+                "into documents, or unset files.tokenizer"
+            )
+        if not row.more:
+            size, number = 0, number + 1
+        yield row
 
 
 def _joined(rows: Iterable[Row]) -> Iterator[str]:

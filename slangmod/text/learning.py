@@ -5,7 +5,8 @@ order in which it was. All start from every byte, so no text is unrepresentable.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from slangmod.errors import SettingsError
@@ -14,7 +15,7 @@ from slangmod.settings.sections import Settings, Tokens
 from slangmod.text.bytelevel import SPELLING, spelled
 from slangmod.text.decoding import WORDPIECE_DECODER
 from slangmod.text.pairs import learn_merges
-from slangmod.text.segments import HASH_APART, PATTERN, pieces, splitting
+from slangmod.text.segments import HASH_APART, PATTERN, splitting, whole_words
 from slangmod.text.tokenizer import END, Codec
 from slangmod.text.unigram import learn_pieces
 from slangmod.text.words import count_words
@@ -40,7 +41,7 @@ def train_codec(settings: Settings, texts: Iterable[str]) -> Codec:
             f"tokens.vocab = {tokens.vocab}: must be at least {least} for tokens.algo "
             f'= "{tokens.algo}", to hold every byte and the end symbol'
         )
-    learnt = LEARNERS[tokens.algo](_chunks(texts), tokens)
+    learnt = LEARNERS[tokens.algo](texts, tokens)
     content = {
         "version": "1.0",
         "truncation": None,
@@ -70,11 +71,6 @@ _BYTE_LEVEL = {
     "trim_offsets": False,
     "use_regex": False,
 }
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from pieces(text, CHUNK_CHARACTERS)
 
 
 def _state(part: Any) -> Any:
@@ -127,7 +123,8 @@ def learn_wordpiece(texts: Iterable[str], tokens: Tokens) -> dict[str, Any]:
         initial_alphabet=list(SPELLING),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    parts = (whole_words(text, CHUNK_CHARACTERS, HASH_APART) for text in texts)
+    tokenizer.train_from_iterator(chain.from_iterable(parts), trainer)
     learnt = tokenizer.get_vocab()
     names = [*SPELLING, END, *inner, *sorted(learnt, key=learnt.__getitem__)]
     vocab = {name: token for token, name in enumerate(dict.fromkeys(names))}

@@ -7,10 +7,17 @@ character, so joining the words again gives the text.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any, Final
 
 LONGEST = 32
 """Characters of the longest word; it bounds the work spent on any one of them."""
+
+REACH: Final = 3 * LONGEST
+"""More characters than any word of ours has and looks ahead."""
+
+LEAST_PIECE: Final = 3 * REACH
+"""Characters, among which there is an end of a word that nothing further on moves."""
 
 PATTERN: Final = "|".join(
     (
@@ -59,6 +66,39 @@ def pieces(text: str, size: int) -> Iterator[str]:
     yield text[begin:]
 
 
+def whole_words(text: str, size: int, pattern: str) -> Iterator[str]:
+    """``text`` in pieces of about ``size`` characters, each made of whole words.
+
+    ``pattern``, one of ours, splits the pieces into the words of the text. They are
+    made of whole segments but where a stretch without any space is far longer.
+    """
+    size = max(size, LEAST_PIECE)
+    for piece in pieces(text, size):
+        begin = 0
+        while len(piece) - begin > 2 * size:
+            end = begin + _sure_of(piece[begin : begin + size], pattern)
+            yield piece[begin:end]
+            begin = end
+        yield piece[begin:]
+
+
+def _sure_of(beginning: str, pattern: str) -> int:
+    """Characters of the words that the text goes on after, whatever stands there."""
+    if beginning.isascii():
+        words = ascii_words(pattern)(beginning)
+    else:
+        words = [word for word, _ in _by_library(pattern).pre_tokenize_str(beginning)]
+    ends = accumulate(map(len, words))
+    return [end for end in ends if end <= len(beginning) - REACH][-1]
+
+
+def _by_library(pattern: str) -> Any:
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import Split
+
+    return Split(Regex(pattern), "isolated")
+
+
 def ascii_words(pattern: str) -> Callable[[str], list[str]]:
     """What splits ASCII text into words as ``splitting`` does, ten times as fast.
 
@@ -72,15 +112,10 @@ def ascii_words(pattern: str) -> Callable[[str], list[str]]:
 
 def splitting(pattern: str) -> Any:
     """The pre-tokenizer that splits by ``pattern`` and spells bytes."""
-    from tokenizers import Regex
-    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence
 
-    return Sequence(
-        [
-            Split(Regex(pattern), "isolated"),
-            ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    spelled = ByteLevel(add_prefix_space=False, use_regex=False)
+    return Sequence([_by_library(pattern), spelled])
 
 
 def pattern_of(spec: Mapping[str, Any]) -> str | None:

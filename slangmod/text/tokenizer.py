@@ -29,7 +29,7 @@ from slangmod.text.growth import refuse_growth
 from slangmod.text.memory import Segments
 from slangmod.text.provenance import LARGEST, SPARE_IDS, try_out
 from slangmod.text.readers import without_surrogates
-from slangmod.text.segments import pattern_of, segments
+from slangmod.text.segments import pattern_of, segments, whole_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,9 +81,11 @@ class Codec:
             tokenizer.model.dropout = None
         self._pieces = byte_pieces(self._spec, ids)
         pattern = pattern_of(self._spec)
+        self.pattern = pattern or ""
+        """how text is split into words, if that is done as we do it"""
         self.segmented: bool = pattern is not None
-        """whether ``segments`` may be encoded one by one"""
-        self._segments = Segments(self._spell, self._spell_words, pattern or "")
+        """whether ``segments``, and ``whole_words``, may be encoded one by one"""
+        self._segments = Segments(self._spell, self._spell_words, self.pattern)
         self._of_words = _without_splitting(tokenizer)
 
     @classmethod
@@ -160,6 +162,13 @@ class Codec:
             return [np.array(self._checked(one.ids), self.dtype) for one in encodings]
         rows = (self._segments.ids(segments(text)) for text in texts)
         return [np.frombuffer(ids, self.dtype) for ids in rows]
+
+    def pieces(self, text: str, size: int) -> Iterator[str]:
+        """``text`` in pieces of about ``size`` characters; ids joined are its ids.
+
+        One piece where text is split into words in a way that is not ours.
+        """
+        return whole_words(text, size, self.pattern) if self.pattern else iter([text])
 
     def _spell(self, text: str) -> bytes:
         """The library's ids of ``text``, as the bytes of an array of ``dtype``."""

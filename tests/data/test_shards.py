@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slangmod.data import checking
 from slangmod.data.shards import (
     MANIFEST,
     TOKEN_BYTES,
@@ -287,3 +288,18 @@ def test_a_corpus_file_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "corpus/train-00000.parquet").symlink_to("nowhere")
     with pytest.raises(DataError, match="parquet: is a symbolic link"):
         made_from(Settings(workdir=str(tmp_path)))
+
+
+def test_a_shard_that_is_cut_short_while_it_is_checked_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(checking, "AT_A_TIME", 3)
+    manifest = write(tmp_path)
+    shard = manifest.splits["train"].shards[0]
+    order = checking._disorder
+
+    def cut(ends, tokens):
+        os.truncate(tmp_path / shard.name, 4)
+        return order(ends, tokens)
+
+    monkeypatch.setattr(checking, "_disorder", cut)
+    found = list(checking.faults_of(tmp_path, manifest))
+    assert (shard.name, checking.CHANGED) in found

@@ -155,6 +155,8 @@ LOOKING: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("train", "--train.scaling", evil("shape-")), ("shape-",)),
     (("train", "--toml", path("file-")), ("file-",)),
     (("clean", "--files.raw", evil("place-")), ("place-",)),
+    (("--debug", "clean", "--files.raw", evil("place-")), ("place-", "Traceback")),
+    (("--debug", "compare", evil("name-")), ("name-", "Traceback")),
     (("resume", "--name", "first", "--allow-change", evil("change-")), ("change-",)),
 ]  # fmt: skip
 """Commands, and what of the files they must show."""

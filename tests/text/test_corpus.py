@@ -13,6 +13,7 @@ from slangmod.text.corpus import (
     corpus_files,
     corpus_rows,
     count_rows,
+    file_documents,
     write_corpus,
 )
 
@@ -106,3 +107,25 @@ def test_a_broken_corpus_file_is_named(tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"train-00000\.parquet: cannot be read"):
         list(corpus_documents(tmp_path, "train"))
+
+
+def by_hand(path, texts, more) -> None:
+    pq.write_table(pa.table({"text": texts, "more": more}), path)
+
+
+def test_a_file_that_ends_within_a_document_is_refused(tmp_path) -> None:
+    path = tmp_path / "train.parquet"
+    by_hand(path, ["one", "two ", "three"], [False, True, True])
+    with pytest.raises(DataError, match=r"train\.parquet: its last document goes on"):
+        list(corpus_rows(tmp_path, "train"))
+
+
+def test_a_document_that_goes_on_is_not_gathered_for_ever(tmp_path) -> None:
+    path = tmp_path / "train.parquet"
+    by_hand(path, ["one", *["x" * 10] * 99, "end"], [False, *[True] * 99, False])
+    whole = ["one", "x" * 990 + "end"]
+    assert list(file_documents(path, 993)) == whole
+    documents = file_documents(path, 992)
+    assert next(documents) == "one"
+    with pytest.raises(DataError, match=r"document 1: has more than 992 characters"):
+        next(documents)

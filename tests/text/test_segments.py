@@ -10,6 +10,7 @@ from tokenizers.pre_tokenizers import Split
 
 from slangmod.text.segments import (
     HASH_APART,
+    LEAST_PIECE,
     LONGEST,
     PATTERN,
     SEGMENT,
@@ -17,6 +18,7 @@ from slangmod.text.segments import (
     pieces,
     segments,
     splitting,
+    whole_words,
 )
 from tests.text.conftest import HARD, PROSE
 
@@ -67,6 +69,30 @@ def test_pieces_are_about_as_long_as_asked_for() -> None:
     lengths = [len(part) for part in pieces(PROSE, 100)]
     assert max(lengths) < 120
     assert len(lengths) > len(PROSE) / 120
+
+
+STRETCHES = st.lists(
+    st.tuples(st.one_of(st.text(max_size=9), TRICKY), st.integers(1, 99)), max_size=9
+).map(lambda parts: "".join(text * many for text, many in parts))
+
+
+@pytest.mark.parametrize("pattern", [PATTERN, HASH_APART])
+@given(text=STRETCHES)
+def test_pieces_of_whole_words_have_the_words_of_the_text(pattern, text) -> None:
+    parts = list(whole_words(text, 1, pattern))
+    assert "".join(parts) == text
+    words = [word for part in parts for word in words_of(part, pattern)]
+    assert words == words_of(text, pattern)
+
+
+@pytest.mark.parametrize("letters", ["a", "中", "a1", "'s", "#!", "é1\u0301", "x中"])
+def test_a_stretch_without_spaces_is_cut_between_words(letters) -> None:
+    text = letters * 5000
+    for pattern in (PATTERN, HASH_APART):
+        parts = list(whole_words(text, 1, pattern))
+        assert max(map(len, parts)) <= 2 * LEAST_PIECE
+        words = [word for part in parts for word in words_of(part, pattern)]
+        assert words == words_of(text, pattern)
 
 
 def test_a_text_without_spaces_is_not_cut() -> None:

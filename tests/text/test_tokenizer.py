@@ -260,3 +260,18 @@ def test_byte_lengths_are_whole_numbers_for_each_id(codec) -> None:
     assert lengths.dtype == np.int64
     assert lengths.shape == (codec.vocab_size,)
     assert (lengths[:256] == 1).all()
+
+
+@pytest.mark.parametrize("letters", ["a", "中", "a1", "'s", "#!", "fox中", "é1\u0301"])
+def test_ids_of_pieces_of_a_long_stretch_are_those_of_the_whole(codec, letters) -> None:
+    text = letters * 2000
+    parts = list(codec.pieces(text, 1))
+    assert len(parts) > 3
+    assert [token for part in parts for token in codec.encode(part)] == codec.encode(
+        text
+    )
+
+
+def test_text_is_in_one_piece_for_a_tokenizer_that_splits_otherwise() -> None:
+    codec = Codec(sentencepiece_like())
+    assert list(codec.pieces("the fox " * 999, 1)) == ["the fox " * 999]
