@@ -303,3 +303,28 @@ def test_a_shard_that_is_cut_short_while_it_is_checked_is_told(tmp_path, monkeyp
     monkeypatch.setattr(checking, "_disorder", cut)
     found = list(checking.faults_of(tmp_path, manifest))
     assert (shard.name, checking.CHANGED) in found
+
+
+@pytest.mark.parametrize("many", [1, 3, 4, 100])
+@pytest.mark.parametrize(
+    ("at", "wrong", "fault"),
+    [
+        (None, 0, None),
+        (3, 9, ("train-00000.ends", "a document does not end with the end symbol")),
+        (5, 11, ("train-00000.bin", "has the id 11, of 11 tokens")),
+    ],
+)
+def test_how_many_ids_are_looked_at_at_a_time_makes_no_difference(
+    tmp_path, monkeypatch, many, at, wrong, fault
+) -> None:
+    monkeypatch.setattr(checking, "AT_A_TIME", many)
+    manifest = write(tmp_path, most=1000)
+    path = tmp_path / "train-00000.bin"
+    ids = np.fromfile(path, "uint16")
+    if at is not None:
+        ids[at] = wrong
+    ids.tofile(path)
+    found = list(checking.faults_of(tmp_path, manifest))
+    assert [one for one in found if one[1] != checking.CHANGED] == [
+        one for one in [fault] if one
+    ]
