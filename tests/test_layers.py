@@ -16,7 +16,7 @@ MODULES = sorted(
 
 LAYERS = (
     {"errors", "libraries"},
-    {"reading"},
+    {"reading", "syncing"},
     {"files"},
     {"locks"},
     {"growing"},
@@ -56,6 +56,7 @@ WITHOUT_TORCH = (
     "data/shards",
     "errors",
     "files",
+    "syncing",
     "locks",
     "growing",
     "complaints",
@@ -263,7 +264,9 @@ OPENING = {
 
 OPENS = {
     "reading": {"os.open", "os.fdopen"},
-    # folders and files that are its own, beside what it writes
+    # folders, and files that are its own
+    "syncing": {"os.open"},
+    # folders that are its own, beside what it writes
     "files": {"os.open", "aside.open", "path.open"},
     # what is given to these is known to be a regular file, or a stream of one
     "data/checking": {"np.memmap", "np.fromfile"},
