@@ -296,6 +296,16 @@ OPENS = {
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_only_syncing_py_makes_folders_with_those_above(module):
+    """Which makes their names durable."""
+    calls = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call))
+    for call in calls:
+        name = ast.unparse(call.func).rpartition(".")[2]
+        assert name != "makedirs"
+        assert name != "mkdir" or "parents" not in {one.arg for one in call.keywords}
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_what_others_may_have_made_is_opened_by_reading_py(module):
     """Which waits for no pipe and reads no device."""
     found = {
