@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from slangmod.errors import DataError, name_place
 from slangmod.reading import open_regular, read_json, refuse_link, regular
+from slangmod.syncing import make_folder, sync_folder, sync_tree
 
 ASIDE = ".aside-"
 """Prefix of what is being written; anything that bears it is ours to sweep away."""
@@ -28,23 +29,6 @@ REPLACED = ".replaced-"
 
 MARKER = ".slangmod.json"
 """Name of the file by which slangmod knows a folder as its own."""
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable (a rename is, only once its folder is)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_folder(folder: Path) -> None:
-    """Make ``folder`` and those above it that are missing, their names durable."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(exist_ok=True)
-        sync_folder(one.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -159,23 +143,11 @@ def move(path: Path, new: Path) -> None:
     path.rename(new)
 
 
-def sync_tree(folder: Path) -> None:
-    """Make every file and folder below ``folder`` durable."""
-    for root, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            descriptor = os.open(Path(root) / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_folder(Path(root))
-
-
 def replace_folder(new: Path, path: Path, *, own: bool = False) -> None:
     """Rename ``new`` to ``path``; what slangmod had made there is removed after.
 
     Raises DataError if ``path`` is there and is neither marked as slangmod's own, nor
-    known to be its ``own``: then its only writer is the caller, and ``sweep_asides``
+    known to be its ``own``: then its only writer is the caller, and ``bring_back``
     gives the old one its name back if we die before the new one has it.
     """
     if not path.exists():
@@ -234,19 +206,30 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def bring_back(folder: Path, ending: str = "") -> None:
+    """Give what was about to be replaced in ``folder``, and was not, its name again.
+
+    Of names with that ``ending``, whose only writer the caller is. What has taken the
+    place of another is durable, too, when this returns.
+    """
+    replaced = list(folder.glob(f"{REPLACED}*{ending}"))
+    for old in replaced:
+        path = old.with_name(old.name.removeprefix(REPLACED))
+        if not path.exists():
+            old.rename(path)
+    if replaced:
+        sync_folder(folder)
+
+
 def sweep_asides(folder: Path, ending: str = "") -> None:
     """Remove what interrupted writes left in ``folder``, of names with that ``ending``.
 
     What was about to be replaced and was not is at its place again. Only for names
     whose only writer the caller is.
     """
+    bring_back(folder, ending)
     for old in folder.glob(f"{REPLACED}*{ending}"):
-        path = old.with_name(old.name.removeprefix(REPLACED))
-        if path.exists():
-            remove_folder(old)
-        else:
-            old.rename(path)
-            sync_folder(folder)
+        remove_folder(old)
     for leftover in folder.glob(f"{ASIDE}*{ending}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

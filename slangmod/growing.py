@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from slangmod.errors import DataError
-from slangmod.files import cut, sync_folder
+from slangmod.files import cut
 from slangmod.reading import bounded_lines, is_there, open_regular, regular
+from slangmod.syncing import sync_folder
 
 ROOM = 64 * 2**20
 """Bytes of one file that wait in memory at most."""

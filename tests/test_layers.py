@@ -16,7 +16,7 @@ MODULES = sorted(
 
 LAYERS = (
     {"errors", "libraries"},
-    {"reading"},
+    {"reading", "syncing"},
     {"files"},
     {"locks"},
     {"growing"},
@@ -56,6 +56,7 @@ WITHOUT_TORCH = (
     "data/shards",
     "errors",
     "files",
+    "syncing",
     "locks",
     "growing",
     "complaints",
@@ -263,7 +264,9 @@ OPENING = {
 
 OPENS = {
     "reading": {"os.open", "os.fdopen"},
-    # folders and files that are its own, beside what it writes
+    # folders, and files that are its own
+    "syncing": {"os.open"},
+    # folders that are its own, beside what it writes
     "files": {"os.open", "aside.open", "path.open"},
     # what is given to these is known to be a regular file, or a stream of one
     "data/checking": {"np.fromfile"},
@@ -290,6 +293,16 @@ OPENS = {
     "commands/sweep_folder": {"log.open"},
 }
 """Where a file is opened by other than ``reading.open_regular`` and ``regular``."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_syncing_py_makes_folders_with_those_above(module):
+    """Which makes their names durable."""
+    calls = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call))
+    for call in calls:
+        name = ast.unparse(call.func).rpartition(".")[2]
+        assert name != "makedirs"
+        assert name != "mkdir" or "parents" not in {one.arg for one in call.keywords}
 
 
 @pytest.mark.parametrize("module", MODULES)

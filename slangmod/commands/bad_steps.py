@@ -13,7 +13,8 @@ from slangmod.files import write_bytes, write_json
 from slangmod.reading import read_json
 from slangmod.runs.directory import RunDir
 from slangmod.runs.incidents import finite
-from slangmod.training.checkpoint import list_checkpoints, step_of
+from slangmod.syncing import sync_folder
+from slangmod.training.checkpoint import checkpoint_path, list_checkpoints, step_of
 from slangmod.training.events import BadStep, Event
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class BadSteps:
             "targets": torch.stack([batch.targets for batch in batches]),
         }
         try:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True)  # of a run that is there, or not at all
+            sync_folder(self._run.root)
             write_bytes(path.with_suffix(".safetensors"), save(tensors))
             write_json(path, self._about(event))
         except OSError as error:
@@ -65,7 +67,7 @@ class BadSteps:
     def _about(self, bad: BadStep) -> dict[str, Any]:
         """All that is needed to repeat the step, and what came of it."""
         before = (
-            path.name
+            checkpoint_path(path.parent, step_of(path)).name
             for path in list_checkpoints(self._run.checkpoints)
             if step_of(path) < bad.step
         )

@@ -30,7 +30,6 @@ from slangmod.data.writing import joined, write_split
 from slangmod.errors import DataError
 from slangmod.files import (
     folder_aside,
-    make_folder,
     mark,
     move,
     read_mark,
@@ -48,6 +47,7 @@ from slangmod.settings.derived import seconds_of
 from slangmod.settings.hashes import section_hash
 from slangmod.settings.paths import corpus_folder, tokenizer_path
 from slangmod.settings.sections import Settings
+from slangmod.syncing import make_folder
 from slangmod.text import provenance
 from slangmod.text.corpus import corpus_files, count_documents, count_file_rows
 from slangmod.text.documents import SPLITS

@@ -23,10 +23,11 @@ from slangmod.commands.session import Session, build_trainer, open_session
 from slangmod.commands.stepping import choose_step
 from slangmod.data.shards import check_fresh
 from slangmod.errors import UserError
-from slangmod.files import make_folder, write_bytes
+from slangmod.files import write_bytes
 from slangmod.runs.efficiency import NAMES, shares
 from slangmod.runs.wording import percent, short_count
 from slangmod.settings.sections import Settings
+from slangmod.syncing import make_folder
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.evaluate import never
 from slangmod.training.feed import Feed

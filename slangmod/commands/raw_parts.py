@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from slangmod.commands.counting import amount, counted
 from slangmod.errors import DataError
-from slangmod.files import make_folder, sha256_of
+from slangmod.files import sha256_of
 from slangmod.settings.sections import Settings
+from slangmod.syncing import make_folder
 from slangmod.text.cleaning import build_cleaner, build_cutter
 from slangmod.text.documents import RawFile, split_of_file
 from slangmod.text.readers import Oddities, read_documents

@@ -35,7 +35,7 @@ from slangmod.commands.strategy import agreed_strategy
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
-from slangmod.files import sweep_asides, sync_folder, write_text
+from slangmod.files import sweep_asides, write_text
 from slangmod.model.folder import faults_of_model
 from slangmod.parallel.strategy import DDP
 from slangmod.parallel.team import Team
@@ -45,6 +45,7 @@ from slangmod.runs.summary import read_summary
 from slangmod.runs.trackers import check_trackers
 from slangmod.settings.resolved import Resolved
 from slangmod.settings.show import run_config
+from slangmod.syncing import sync_folder
 from slangmod.training.checkpoint import find_sound, set_aside
 from slangmod.training.device import choose_device, reproducible
 from slangmod.training.state import TrainState

@@ -19,7 +19,7 @@ from slangmod.optim import build_optimizer
 from slangmod.runs.directory import RunDir
 from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import (
-    checkpoint_path,
+    found_of,
     list_checkpoints,
     load_checkpoint,
     problems_of,
@@ -100,7 +100,7 @@ def good_checkpoint(folder: Path, course: Course, step: int) -> Path:
 
     Those that were due come first; others depend on when the run was interrupted.
     """
-    due = [checkpoint_path(folder, one.step) for one in course.refuges_before(step)]
+    due = [found_of(folder, one.step) for one in course.refuges_before(step)]
     older = [path for path in list_checkpoints(folder) if step_of(path) < step - 1]
     tried: list[str] = []
     for path in dict.fromkeys([*due, *older]):

@@ -19,7 +19,7 @@ from slangmod.commands.session import Session
 from slangmod.complaints import Complaints
 from slangmod.data.shards import Encodings
 from slangmod.errors import RunBusyError, RunError
-from slangmod.files import make_folder, write_bytes
+from slangmod.files import write_bytes
 from slangmod.locks import holder_of
 from slangmod.parallel.shards import shards_of
 from slangmod.reading import LARGEST_JSON, is_there, read_limited
@@ -27,6 +27,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.overview import flat
 from slangmod.settings.run import may_change
 from slangmod.settings.sections import Settings
+from slangmod.syncing import make_folder
 from slangmod.training.disk import trouble
 from slangmod.training.saver import Saver
 from slangmod.training.shared_saver import SharedSaver

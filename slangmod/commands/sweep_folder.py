@@ -20,6 +20,7 @@ from slangmod.runs.links import refuse_stray
 from slangmod.runs.logfile import RunLog
 from slangmod.settings.levels import level_of
 from slangmod.settings.paths import RUNS
+from slangmod.syncing import make_folder
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def begun(plan: Plan, way_on: str) -> Iterator[Signals]:
     Raises DataError for a folder that has links in it, or trials that lead astray.
     """
     made = not plan.folder.exists()
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(plan.folder)
     refuse_ways_out(plan.folder)
     for trial in sorted(plan.folder.glob("trial-*")):
         refuse_stray(trial, Path(plan.settings.workdir))

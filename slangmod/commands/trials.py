@@ -22,6 +22,7 @@ from slangmod.settings.load import load_settings
 from slangmod.settings.paths import RUNS
 from slangmod.settings.sections import Settings
 from slangmod.settings.show import show
+from slangmod.syncing import make_folder
 
 SETTINGS = "trial.toml"
 """What a trial is trained with, in its folder."""
@@ -116,7 +117,7 @@ def write_settings(plan: Plan, record: Record, run: RunDir) -> Path:
             values["threads"] = threads
         place = f"trial {record.number} of sweep {plan.name}"
         resolved = plan.settings_of(values, place)
-        run.root.mkdir(parents=True, exist_ok=True)
+        make_folder(run.root)
         write_text(file, show(resolved.absolute(Path.cwd())))
     return file
 

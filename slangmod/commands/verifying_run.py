@@ -80,26 +80,30 @@ def _checkpoints(
     """
     from slangmod.commands.best import ways_out
     from slangmod.training.checkpoint import (
-        checkpoint_path,
+        examine,
+        found_of,
         list_checkpoints,
-        problems_of,
         step_of,
     )
     from slangmod.training.stored import best_step
 
     faults: dict[Path, list[str]] = {}
-    for path in list_checkpoints(run.checkpoints):
-        if not (problems := problems_of(path)):
+    for listed in list_checkpoints(run.checkpoints):
+        path, found = listed, examine(listed)
+        if not found.there:  # removed, or replaced, while it was read
+            path = found_of(run.checkpoints, step_of(listed))
+            found = examine(path)
+        if not found.problems:
             sound.append(path)
-        elif path.exists():  # else it was removed while it was read
-            faults[path] = problems
+        elif found.there:
+            faults[path] = found.problems
     holds.append(f"{len(sound)} checkpoints")
     if not sound:
         yield from (f"{one}; {TRAIN_AGAIN}" for each in faults.values() for one in each)
         yield f"{run.checkpoints}: there is no sound checkpoint; {TRAIN_AGAIN}"
         return
     newest = sound[0]
-    best = checkpoint_path(run.checkpoints, best_step(newest))
+    best = found_of(run.checkpoints, best_step(newest))
     if best not in sound and newest.exists():  # or a run at work has removed both
         faults.setdefault(best, [f"{best}: the best checkpoint is gone"])
     for path, problems in faults.items():
@@ -138,7 +142,7 @@ def _model(
 ) -> Iterator[str]:
     """Whether model/ is as it was written, and is the best checkpoint there was."""
     from slangmod.model.folder import TOKENIZER, WEIGHTS, faults_of_model
-    from slangmod.training.checkpoint import FILE_OF, checkpoint_path
+    from slangmod.training.checkpoint import FILE_OF, found_of
 
     if not run.model.exists():
         if _ended(outcome):
@@ -156,7 +160,7 @@ def _model(
     if fault := _fault_of_mark(run.model):
         yield f"{fault}; {again}"
     step, weights = outcome.get("best_step"), outcome.get("best_weights")
-    best = checkpoint_path(run.checkpoints, step if isinstance(step, int) else -1)
+    best = found_of(run.checkpoints, step if isinstance(step, int) else -1)
     name = FILE_OF.get(str(weights or "current"), WEIGHTS)
     if best in sound and not _same_tensors(run.model, WEIGHTS, best, name):
         yield f"{run.model / WEIGHTS}: is not the best checkpoint, {best.name}; {again}"

@@ -13,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from slangmod.errors import DataError, RunBusyError, UserError
-from slangmod.files import ASIDE, refuse_foreign, sweep_asides, sync_folder
+from slangmod.files import ASIDE, refuse_foreign
 from slangmod.growing import refuse_unwritable
 from slangmod.locks import holder_file, holder_of, is_locked, locked
 from slangmod.reading import refuse_irregular, refuse_link
 from slangmod.runs.links import StrayError, refuse_stray
+from slangmod.runs.tidying import tidy
 from slangmod.settings.paths import RUNS, TRIAL, run_name
+from slangmod.syncing import make_folder, sync_folder
 
 NAME = re.compile(r"([A-Za-z0-9._-]{1,64})(/trial-[0-9]{3,9})?")
 """Of a run, or of one that is a trial of a sweep."""
@@ -163,10 +165,10 @@ class RunDir:
         """
         made, ours = not self.root.exists(), True
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             self._refuse_unfit()
             with locked(self.lock_file, f"run '{self.name}'") as still_held:
-                self._sweep()
+                tidy(self)
                 try:
                     yield
                 finally:
@@ -190,17 +192,6 @@ class RunDir:
         for path in (*tables, self.samples, self.incidents, self.log):
             refuse_unwritable(path)
         refuse_foreign(self.model)
-
-    def _sweep(self) -> None:
-        """Remove what a holder of the lock left that died as it wrote.
-
-        Not all: a report is written by whoever looks, with no lock.
-        """
-        holder = holder_file(self.lock_file)
-        ours = (self.config, self.summary, self.tracking, self.changes, self.model)
-        for path in (*ours, holder):
-            sweep_asides(self.root, f"-{path.name}")
-        sweep_asides(self.bad_steps)
 
     @contextmanager
     def vacated(self) -> Iterator["RunDir"]:

@@ -11,6 +11,7 @@ from typing import Any
 from slangmod.errors import DataError
 from slangmod.files import sha256_of, write_json, write_text
 from slangmod.reading import read_json, refuse_irregular
+from slangmod.syncing import make_folder
 from slangmod.text.breakdown import LONGEST_REASON
 
 TRIAL = """
@@ -88,7 +89,7 @@ def write_tokenizer(tokenizer: Path, content: str, inputs: Mapping[str, Any]) ->
     """
     record = record_path(tokenizer)
     digest = hashlib.sha256(content.encode("utf-8")).hexdigest()
-    tokenizer.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(tokenizer.parent)
     old = [sha256_of(tokenizer)] if tokenizer.is_file() else []
     write_json(record, {"sha256": [*old, digest], "inputs": inputs})
     write_text(tokenizer, content)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from slangmod.files import written_aside
+from slangmod.syncing import make_folder
 
 NOT_PROSE: Final = frozenset(
     {"__pycache__", "idle_test", "lib2to3", "site-packages", "test", "tests"}
@@ -45,7 +46,7 @@ def docstrings() -> Iterator[str]:
 def write_sample(folder: Path) -> Path:
     """Write the corpus as one file of JSON lines into ``folder``; its path."""
     path = folder / "python-docs.jsonl"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with written_aside(path) as stream:
         for text in docstrings():
             line = json.dumps({"text": text}, ensure_ascii=False)

@@ -8,24 +8,18 @@ weights, such as a moving average, are files of their own, where there are such.
 
 import errno
 import logging
-import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
 from slangmod.errors import RunError
-from slangmod.files import (
-    folder_aside,
-    new_file,
-    remove_folder,
-    sweep_asides,
-    sync_folder,
-)
+from slangmod.files import REPLACED, folder_aside, new_file, remove_folder, sweep_asides
 from slangmod.optim.state import restore
+from slangmod.syncing import sync_folder
 from slangmod.training.copies import Weights, renew, weights_of
 from slangmod.training.disk import refuse_without_room
 from slangmod.training.manifest import (
@@ -57,16 +51,29 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 def step_of(path: Path) -> int:
     """The optimizer step of a checkpoint, from its name."""
-    match = _NAME.fullmatch(path.name)
+    match = _NAME.fullmatch(path.name.removeprefix(REPLACED))
     return int(match[1]) if match else -1
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """All complete checkpoints in ``folder``, newest first."""
+    """All complete checkpoints in ``folder``, newest first.
+
+    One that was about to be replaced is among them as long as nothing has its name:
+    until ``bring_back`` gives it that again, for which one must hold the run's lock.
+    """
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if step_of(path) >= 0)
-    return sorted(found, key=step_of, reverse=True)
+    paths = sorted(folder.iterdir(), reverse=True)  # "step-" before ".replaced-step-"
+    found: dict[int, Path] = {}
+    for path in paths:
+        found.setdefault(step_of(path), path)
+    return [found[step] for step in sorted(found, reverse=True) if step >= 0]
+
+
+def found_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of ``step`` is, or would be, for who may not rename any."""
+    there = {step_of(path): path for path in list_checkpoints(folder)}
+    return there.get(step, checkpoint_path(folder, step))
 
 
 def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -> Path:
@@ -77,10 +84,10 @@ def save_checkpoint(folder: Path, state: TrainState, about: Mapping[str, Any]) -
 def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
     """Write a checkpoint of ``snapshot``; when this returns, it will outlive anything.
 
-    One of the same step and weights that is there already and sound is kept. One of
-    other weights, or in other files, gives way once the new one is sound. Raises
-    OSError if the disk refuses, has no room, or gives back other bytes; nothing new is
-    left then.
+    One of the same step and weights that is there already and sound is kept; whether
+    its name is durable nobody knows, so that is seen to. One of other weights, or in
+    other files, gives way once the new one is sound. Raises OSError if the disk
+    refuses, has no room, or gives back other bytes; nothing new is left then.
     """
     path = checkpoint_path(folder, snapshot.step)
     if path.exists():
@@ -90,6 +97,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
             fault_of(path / name, known) is None
             for name, known in snapshot.meant().items()
         ):
+            sync_folder(folder)
             return path
     refuse_without_room(path, snapshot.size)
     with folder_aside(path, own=True) as aside:
@@ -126,19 +134,43 @@ def problems_of(path: Path) -> list[str]:
 
     Raises UserError if a newer slangmod has written it.
     """
-    return examine(path)[0]
+    return examine(path).problems
 
 
-def examine(path: Path) -> tuple[list[str], bool]:
-    """What is wrong with a checkpoint, and whether that is certain.
+class Look(NamedTuple):
+    """What was seen of a checkpoint."""
 
-    It is not where a disk or a right refuses to read what may well be sound.
-    """
+    problems: list[str]
+    """what is wrong with it, a line each"""
+    sure: bool
+    """not where a disk or a right refuses to read what may well be sound"""
+    there: bool
+    """else it was removed, or has another name since it was listed"""
+
+
+def examine(path: Path) -> Look:
+    """Read all of a checkpoint; of one that takes its place meanwhile, all of that."""
+    while True:
+        looked_at, sure = _identity(path), True
+        try:
+            problems = problems_in(path, step_of(path), (MODEL, OPTIMIZER, STATE))
+            problems = problems or problems_within(path, step_of(path))
+        except OSError as error:
+            problems = [f"{error.filename or path}: {error.strerror or error}"]
+            sure = False
+        if _identity(path) == looked_at:
+            return Look(problems, sure, looked_at is not None)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which folder is at ``path``, as far as can be seen; None if there is none."""
     try:
-        problems = problems_in(path, step_of(path), (MODEL, OPTIMIZER, STATE))
-        return problems or problems_within(path, step_of(path)), True
-    except OSError as error:
-        return [f"{error.filename or path}: {error.strerror or error}"], False
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 NONE_THERE: Final = "there is none; bring the folder back, or train with --overwrite"
@@ -161,18 +193,19 @@ def newest_sound(folder: Path, *, own: bool = False) -> Path:
 def find_sound(folder: Path) -> tuple[Path, tuple[Path, ...]]:
     """Like ``newest_sound``, with the newer ones that are certainly unsound."""
     while True:
-        tried: dict[Path, tuple[list[str], bool]] = {}
+        tried: dict[Path, Look] = {}
         for path in list_checkpoints(folder):
             found = examine(path)
-            if not os.path.lexists(path):
-                break  # removed while it was read: there is a newer one
-            if not found[0]:
-                for problems, _ in tried.values():
-                    _log.warning("%s; going back to %s", "; ".join(problems), path.name)
-                return path, tuple(bad for bad, (_, sure) in tried.items() if sure)
+            if not found.there:
+                break  # while it was read: there is a newer one, or it has its name
+            if not found.problems:
+                for bad in tried.values():
+                    why = "; ".join(bad.problems)
+                    _log.warning("%s; going back to %s", why, path.name)
+                return path, tuple(one for one, bad in tried.items() if bad.sure)
             tried[path] = found
         else:
-            problems = [problem for found in tried.values() for problem in found[0]]
+            problems = [problem for bad in tried.values() for problem in bad.problems]
             why = "; ".join(problems) or NONE_THERE
             raise RunError(f"{folder}: no usable checkpoint: {why}")
 
@@ -252,7 +285,7 @@ def prune_checkpoints(
     """
     there = [path for path in list_checkpoints(folder) if step_of(path) <= written]
     stay = {path for i, path in enumerate(there) if i < keep or step_of(path) in spared}
-    stay |= {checkpoint_path(folder, best_step(path)) for path in stay}
+    best = {best_step(path) for path in stay}
     for path in there:
-        if path not in stay:
+        if path not in stay and step_of(path) not in best:
             remove_folder(path)

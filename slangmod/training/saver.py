@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from slangmod.complaints import Complaints
 from slangmod.errors import RunError
-from slangmod.files import sweep_asides
+from slangmod.files import bring_back, sweep_asides
 from slangmod.parallel.team import ALONE, Team
 from slangmod.training.checkpoint import (
     abandon_after,
@@ -133,8 +133,12 @@ class Saver:
         abandon_after(self.folder, step)
 
     def settle(self) -> None:
-        """Have on disk all that is held in memory; OSError if it cannot be."""
+        """Have on disk all that is held in memory; OSError if it cannot be.
+
+        What a disk refused to replace has its name again.
+        """
         self.wait()
+        self._bring_back()
         if not self._owed:
             return
         if refused := self._synced():
@@ -194,6 +198,9 @@ class Saver:
             self._error = error
             return
         self._prune(snapshot.step)
+
+    def _bring_back(self) -> None:
+        bring_back(self.folder)
 
     def _write(self, snapshot: Snapshot) -> None:
         write_checkpoint(self.folder, snapshot)

@@ -18,6 +18,7 @@ from slangmod.errors import RunError
 from slangmod.files import folder_aside, sweep_asides
 from slangmod.parallel.team import Team
 from slangmod.reading import read_json
+from slangmod.syncing import sync_folder
 from slangmod.training.checkpoint import (
     check_written,
     checkpoint_path,
@@ -86,10 +87,16 @@ class Together:
         return ""
 
     def _keeps(self, same: list[str]) -> str:
-        """Whether what is there is what all would write; else it is to be replaced."""
+        """Whether what is there is what all would write; else it is to be replaced.
+
+        What is kept is seen to be durable.
+        """
         files = read_json(self.path / MANIFEST)["files"]
         meant = {name: one for text in same for name, one in json.loads(text).items()}
-        return "yes" if {**files, **meant} == files else ""
+        if {**files, **meant} != files:
+            return ""
+        sync_folder(self.path.parent)
+        return "yes"
 
     def _make_aside(self) -> str:
         refuse_without_room(self.path, self._snapshot.size)

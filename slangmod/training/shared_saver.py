@@ -2,6 +2,7 @@
 
 import threading
 
+from slangmod.files import bring_back
 from slangmod.training.checkpoint import abandon_after, step_of
 from slangmod.training.saver import Saver
 from slangmod.training.sharded import Together, agreed, write_together
@@ -96,6 +97,13 @@ class SharedSaver(Saver):
             self._error = error
             return
         self._prune(snapshot.step)
+
+    def _bring_back(self) -> None:
+        def rename() -> str:
+            bring_back(self.folder)
+            return ""
+
+        agreed(self._team, rename)
 
     def _write(self, snapshot: Snapshot) -> None:
         write_together(self.folder, snapshot, self._team)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,10 +10,12 @@ from slangmod.commands.recording import Recording
 from slangmod.complaints import Complaints
 from slangmod.runs.directory import RunDir
 from slangmod.runs.logfile import RunLog
-from slangmod.runs.recorders import MemoryUse
+from slangmod.runs.recorders import SPEED_COLUMNS, MemoryUse
 from slangmod.runs.samples import Sample
 from slangmod.runs.tracking import Tracking
-from slangmod.training.events import EpochDone, StepDone
+from slangmod.training.events import EpochDone, Rewind, StepDone
+from tests.reliability.faulty_disk import Disk, installed
+from tests.reliability.power import Journal
 
 STEP = StepDone(1, 1, 2, 640, 1.0, 1e-3, 0.1, 41000.0)
 WARNING = "WARNING"
@@ -59,3 +62,25 @@ def test_tables_samples_and_log_complain_of_a_full_disk_with_one_voice(
         for name in ("steps.csv", "epochs.csv", "memory.csv", "samples.jsonl"):
             assert name in " ".join(told)
         monkeypatch.undo()
+
+
+def test_every_row_outlives_a_loss_of_power_once_it_is_synced(log, tmp_path):
+    root = tmp_path.resolve()
+    run = RunDir.of(root, "first")
+    run.root.mkdir(parents=True)
+    journal = Journal(root)
+    with (
+        installed(Disk(root, after=journal.note)),
+        Recording(run, log, False, Tracking(run, [], 1)) as recording,
+    ):
+        for event in (STEP, EVALUATION, Rewind(9, 5, 5, 9, 1)):
+            recording(event)
+        recording.memory.add(MemoryUse(1, 2, 3, None))
+        recording.speed.add(SimpleNamespace(**dict.fromkeys(SPEED_COLUMNS, 1)))
+        recording.samples.add(Sample(1, 640, "a", "b"))
+        assert recording.sync() is None
+        trees = list(journal.crashes())
+    tables = run.steps, run.epochs, run.memory, run.speed, run.samples, run.incidents
+    for table in tables:
+        found = {tree[str(table.relative_to(root))] for tree in trees}
+        assert found == {table.read_bytes()} != {b""}

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from slangmod.errors import RunError
-from slangmod.files import ASIDE
+from slangmod.files import ASIDE, REPLACED
 from slangmod.training.checkpoint import (
     checkpoint_path,
     list_checkpoints,
@@ -373,4 +373,29 @@ def test_what_others_have_saved_stays_until_the_new_one_is_sound(tmp_path, monke
     assert loaded(tmp_path) == bits(state_at(NEW))
     saved_by(2, tmp_path)
     assert {one.name for one in path.iterdir()} == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_one_that_is_there_already_is_made_durable_by_the_leader(tmp_path):
+    folder = tmp_path.resolve() / "run"
+    saved_by(2, folder)
+
+    def again(team):
+        disk = Disk(folder)
+        with installed(disk) if team.leads else nullcontext():
+            team.meet()
+            write_together(folder, take(share_at(NEW, team), {}), team)
+            team.meet()
+        return disk.calls
+
+    calls, _ = together(2, again)
+    assert "fsync run" in calls
+    assert not [call for call in calls if call.startswith(("mkdir", "write"))]
+
+
+def test_what_a_disk_refused_to_replace_has_its_name_again(tmp_path):
+    """Before any of them looks for it; nothing is owed."""
+    path = saved_by(2, tmp_path)
+    path.rename(path.with_name(REPLACED + path.name))
+    together(2, lambda team: savers(tmp_path, team).settle())
     assert [one.name for one in tmp_path.iterdir()] == [path.name]

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from slangmod.commands import choices
+from slangmod.commands.replay import checkpoint_before
+from slangmod.files import REPLACED
+from slangmod.runs.directory import RunDir
 from slangmod.training.checkpoint import list_checkpoints
 from slangmod.training.manifest import MANIFEST, OWN, own_hash, text_of
 from tests.reliability.workplace import Here, everything, spoilt
@@ -89,6 +92,38 @@ def test_a_refused_resume_leaves_a_bad_checkpoint_where_it_is(here: Here) -> Non
     assert here.run("resume", "--train.max_steps", "8").code == 0
     assert not half.exists()
     assert (newest.parent / f".bad-{newest.name}").is_dir()
+
+
+@pytest.fixture
+def halfway(here: Here) -> Here:
+    """A run that was killed as its newest checkpoint gave way to one of its step."""
+    newest, *_ = list_checkpoints(here.folder / "runs" / "first" / "checkpoints")
+    newest.rename(newest.with_name(REPLACED + newest.name))
+    half = newest.with_name(f".aside-{'0' * 32}-{newest.name}")
+    half.mkdir()
+    return here
+
+
+@pytest.mark.parametrize("words", [(*TRAIN, "--continue"), ("resume",)])
+def test_what_was_about_to_be_replaced_is_gone_on_from(halfway: Here, words) -> None:
+    folder = halfway.folder / "runs" / "first" / "checkpoints"
+    name = list_checkpoints(folder)[0].name.removeprefix(REPLACED)
+    told = halfway.run(*words, "--train.max_steps", "8")
+    assert told.code == 0, told
+    assert f"run 'first' from {name} on" in told.rest
+    assert {name, "step-000000008"} <= {path.name for path in folder.iterdir()}
+    assert not list(folder.glob(".*"))
+
+
+def test_who_only_looks_sees_what_was_about_to_be_replaced(halfway: Here) -> None:
+    before = everything(halfway.folder)
+    told = halfway.run("verify", "first")
+    assert told.code == 0, told
+    run = RunDir(halfway.folder / "runs" / "first")
+    newest, *older = list_checkpoints(run.checkpoints)
+    assert f"({1 + len(older)} checkpoints" in told.out
+    assert checkpoint_before(run, 99) == newest
+    assert everything(halfway.folder) == before
 
 
 def test_a_run_on_another_torch_promises_no_bits(here: Here) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from slangmod.commands.resume import newest_of
 from slangmod.commands.saving import Ground
 from slangmod.complaints import Complaints
-from slangmod.files import ASIDE, sweep_asides
+from slangmod.files import ASIDE, REPLACED
+from slangmod.parallel.team import ALONE
 from slangmod.runs.directory import RunDir
 from slangmod.runs.durable import Lines
 from slangmod.training.checkpoint import newest_sound
+from slangmod.training.manifest import MANIFEST
 from slangmod.training.stored import read_counters
 from tests.reliability.faulty_disk import LOOKING, Disk, Strike, installed
 from tests.reliability.states import (
@@ -142,8 +145,13 @@ class Again(Run):
 
 
 def found_after(run: Run) -> str:
-    """The bits that a resumed run begins with."""
-    sweep_asides(run.folder)
+    """The bits that a resumed run begins with; who only looks sees the same."""
+    place = RunDir(run.folder.parent)
+    seen = (newest_sound(run.folder) / MANIFEST).read_bytes()
+    with place.lock():
+        name, _ = newest_of(place, ALONE)
+    assert (run.folder / name / MANIFEST).read_bytes() == seen
+    assert not name.startswith(REPLACED)  # which the next save would rename
     return loaded(run.folder)
 
 
@@ -216,7 +224,7 @@ def test_a_call_of_a_save_may_be_the_last(fresh, promise, known, every, backgrou
     def trial(at: int) -> bool:
         run = fresh(background)
         died = killed(run, at)
-        found = known[loaded(run.folder)]
+        found = known[found_after(run)]
         assert died or found == NEW
         assert_rows_are_there(run)
         return died

@@ -12,6 +12,8 @@ from slangmod.errors import RunBusyError, UserError
 from slangmod.files import folder_aside
 from slangmod.locks import holder_file
 from slangmod.runs.directory import RunDir, new_name, runs_of, trials_of
+from tests.reliability.faulty_disk import Disk, installed
+from tests.reliability.power import Journal
 
 
 def begun(workdir, name):
@@ -136,6 +138,17 @@ def test_a_full_disk_is_told_with_the_file_that_it_refuses(tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space") as caught, folder_aside(run.model):
         pass
     assert caught.value.filename == str(run.model)
+
+
+def test_a_folder_whose_maker_died_before_it_was_durable_is_so_once_locked(tmp_path):
+    root = tmp_path.resolve()
+    (root / "runs").mkdir()
+    run, journal = RunDir.of(root, "first"), Journal(root)
+    with installed(Disk(root, after=journal.note)):
+        run.root.mkdir()
+        assert {"runs/first/" in tree for tree in journal.crashes()} == {False, True}
+        with run.lock():
+            assert all("runs/first/" in tree for tree in journal.crashes())
 
 
 def test_what_a_dead_holder_left_is_swept_and_a_report_under_way_is_not(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from slangmod.errors import RunError
+from slangmod.files import REPLACED
 from slangmod.training import checkpoint, disk, saver
 from slangmod.training.checkpoint import (
     list_checkpoints,
@@ -295,3 +296,32 @@ def test_a_saver_leaves_no_thread_behind(tmp_path, door) -> None:
         door.gate.set()
     assert steps_in(tmp_path) == [1]
     assert not [t for t in threading.enumerate() if t.name == "checkpoint"]
+
+
+@pytest.fixture
+def halfway(tmp_path, door):
+    """What a disk leaves that lets the best be renamed, and not another take its place.
+
+    Nor the best have its name again.
+    """
+    one = saver_of(tmp_path, keep=1)
+    one.save(state_at(0))
+    one.save(state_at(5, best=0))
+    best = checkpoint.checkpoint_path(tmp_path, 0)
+    best.rename(best.with_name(REPLACED + best.name))
+    return one
+
+
+def test_what_was_refused_to_be_replaced_has_its_name_before_it_is_looked_for(
+    halfway,
+) -> None:
+    halfway.settle()
+    assert sorted(path.name for path in halfway.folder.iterdir()) == [
+        "step-000000000",
+        "step-000000005",
+    ]
+
+
+def test_nor_is_the_best_removed_as_long_as_it_has_another_name(halfway) -> None:
+    checkpoint.prune_checkpoints(halfway.folder, 1, (), 5)
+    assert steps_in(halfway.folder) == [0, 5]
