@@ -10,12 +10,15 @@ LOG = logging.getLogger(__name__)
 BETWEEN: Final = 60.0
 """Seconds from one warning to the next."""
 
+NAMED: Final = 5
+"""How many a warning names of those that were held back; the others it counts."""
+
 
 class Complaints:
     """Warnings of one run about its disk: one a minute of all that want to warn.
 
-    What is held back meanwhile is named in the next one. ``clock`` gives seconds and is
-    read only when something went wrong.
+    What is held back meanwhile is named in the next one, or counted. ``clock`` gives
+    seconds and is read only when something went wrong.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +45,8 @@ class Complaints:
             return
         self._after = now + BETWEEN
         self._held.pop(place, None)
-        others = ", ".join(self._held)
+        others = ", ".join([*self._held][:NAMED])
+        if len(self._held) > NAMED:
+            others += f" and {len(self._held) - NAMED} others"
         self._held.clear()  # before the warning, which may itself be refused
         LOG.warning("%s", f"{message} (the same for {others})" if others else message)

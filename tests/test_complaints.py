@@ -73,3 +73,18 @@ def test_what_was_held_back_is_named_in_the_next_warning_and_only_there(caplog):
         "log: no space left (the same for checkpoint)",
         "log: 100% full",
     ]
+
+
+def test_of_many_that_were_held_back_a_few_are_named_and_the_others_counted(caplog):
+    now = [0.0]
+    complain = Complaints(lambda: now[0])
+    for step in range(1000):
+        complain(f"step {step}", f"step {step}: no space left")
+    now[0] = 61.0
+    complain("step 1000", "step 1000: no space left")
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == "step 0: no space left"
+    assert second == (
+        "step 1000: no space left (the same for step 1, step 2, step 3, step 4, step 5 "
+        "and 994 others)"
+    )

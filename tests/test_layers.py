@@ -283,6 +283,7 @@ OPENS = {
     "training/memory": {"path.read_text"},
     "runs/environment": {"CPU_INFO.read_text"},
     "cli": {"os.open"},
+    "commands/lookout": {"Path(f'/proc/{process}/stat').read_text"},
     # a device that takes whatever is written
     "text/breakdown": {"os.open"},
     "commands/streams": {"os.open"},

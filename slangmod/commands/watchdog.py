@@ -2,7 +2,8 @@
 
 A thread looks every so often whether anything has been done since. It measures by a
 clock that cannot be set, and counts only time in which it could look: a machine that
-was suspended, or a process that was stopped, does not hang.
+was suspended, or a process that was stopped, does not hang. Where it cannot look since
+Python itself stands still, a process beside this one notices that it does not.
 """
 
 import logging
@@ -15,13 +16,16 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from slangmod.commands.lookout import Lookout
 from slangmod.files import write_text
 from slangmod.runs.directory import RunDir
 from slangmod.runs.wording import short_time
 from slangmod.settings.derived import seconds_of
+from slangmod.settings.literals import printable
 from slangmod.settings.surviving import Guard
 from slangmod.training.events import Event, Progress
 
@@ -70,12 +74,15 @@ class Watchdog:
         self._count = 0
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._lookout = Lookout()
         self.step: Callable[[], int] = int
         self.sum_up: Callable[[str], None] | None = None
 
     def __enter__(self) -> Self:
         """Begin to watch."""
         if self._limit is not None:
+            self._lookout.begin()
+            self._put_off(self._limit)
             self._thread = threading.Thread(
                 target=self._watch, args=(self._limit,), name="watchdog", daemon=True
             )
@@ -92,6 +99,7 @@ class Watchdog:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
+        self._lookout.end()
 
     def alive(self) -> None:
         """Note that something has been done."""
@@ -133,24 +141,36 @@ class Watchdog:
             now = self._clock()
             quiet += min(now - before, 2 * pause)
             before = now
+            self._put_off(least)
             if self._count != seen:
                 seen, quiet, told = self._count, 0.0, False
             elif quiet > self.limit(least) and not told:
                 told = True
                 self._alarm(quiet)
 
-    def _alarm(self, quiet: float) -> None:
-        """Tell of it, and end the process if that is asked for."""
-        step = self.step()
-        file = self._run.hang_file(step, self._rank)
-        doing = f"while {self._slow} " if self._slow else ""
+    def _put_off(self, least: float) -> None:
+        """Let it be known that Python runs, and what is so if it does not again."""
+        limit = self.limit(least)
+        where = f"some time after step {self.step()}, in a library that keeps Python"
+        file, message = self._told(limit, where)
+        self._lookout.put_off(limit, file, printable(message), ends=self._ends)
+
+    def _told(self, quiet: float, where: str) -> tuple[Path, str]:
+        """Where stacks go if nothing was done for ``quiet`` seconds; what to say."""
+        file = self._run.hang_file(self.step(), self._rank)
         message = (
-            f"nothing was done for {short_time(quiet)} {doing}after step {step}: it "
-            f"hangs; {file} says where the program stands"
+            f"nothing was done for {short_time(quiet)} {where}: it hangs; {file} says "
+            "where the program stands"
         )
         if self._ends:
             message += "; ending the run, `slangmod resume` continues from its last "
             message += "checkpoint"
+        return file, message
+
+    def _alarm(self, quiet: float) -> None:
+        """Tell of it, and end the process if that is asked for."""
+        doing = f"while {self._slow} " if self._slow else ""
+        file, message = self._told(quiet, f"{doing}after step {self.step()}")
         stacks = "\n".join([message, "", *_stacks()])
         # Each by itself: what hangs may be the disk, or hold the lock of a log.
         tasks = [

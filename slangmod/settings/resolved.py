@@ -26,11 +26,24 @@ PATHS = (("workdir",), ("files", "raw"), ("files", "tokenizer"), ("train", "init
 class Resolved:
     """Settings and their history; what has no history is a default.
 
-    ``history`` holds for each value that was set who set it, the strongest first.
+    ``history`` holds for each value that was set who set it, the strongest first. What
+    tables add up to has none, where somebody has set another value for it.
     """
 
     settings: Settings
     history: Mapping[Key, tuple[Entry, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Forget who set what tables add up to otherwise."""
+        overruled = {
+            path
+            for path in (tuple(name.split(".")) for name in totals_of(self.settings))
+            if path in self.history
+            and self.history[path][0].value != value_at(self.settings, path)
+        }
+        if overruled:
+            kept = {p: one for p, one in self.history.items() if p not in overruled}
+            object.__setattr__(self, "history", kept)
 
     @classmethod
     def of(cls, settings: Settings, place: str = "") -> "Resolved":

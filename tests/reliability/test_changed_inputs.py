@@ -1,7 +1,9 @@
 """A run goes on with the inputs it began with, or with those it was allowed."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from slangmod.settings.changing import (
     changes_by_name,
     ruled_by,
 )
+from slangmod.training.trainer import Trainer
+from tests.reliability.bits import differences
 from tests.reliability.small_work import make_work, train
 from tests.reliability.tiny import write_raw
 
@@ -280,6 +284,47 @@ def test_a_stage_that_came_by_hand_is_permitted_all_at_once(work, capsys) -> Non
     capsys.readouterr()
     assert resume("--train.max_steps", "17", "--allow-change", "stage.4") == 2
     assert "stage.4.data.seq_len is now 8" in capsys.readouterr().err
+
+
+def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
+    taken = Trainer.take_step
+
+    def take_step(self: Trainer, state: Any, *others: Any) -> None:
+        taken(self, state, *others)
+        if state.counters.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    patch.setattr(Trainer, "take_step", take_step)
+
+
+@pytest.mark.parametrize("again", [("train", "--continue"), ("resume",)])
+def test_a_run_in_stages_goes_on_with_the_words_that_began_it(
+    work, monkeypatch, promise, again
+) -> None:
+    """The epochs that its file's base asks for give way to the stages, each time."""
+    stages = "[[stage]]\nsteps = 5\n[[stage]]\nsteps = 5\ntrain.gamma = 0.5\n"
+    (work / "stages.toml").write_text(f'base = "config.toml"\n{stages}', "utf-8")
+    command, *flags = again
+    words = ("--toml", "stages.toml", "--name")
+    assert main(["train", *words, "whole"]) == 0
+    assert main([command, *words, "whole", *flags]) == 0  # it has ended
+    with monkeypatch.context() as patch:
+        stop_after(8, patch)
+        assert main(["train", *words, "stopped"]) == 75
+    assert main([command, *words, "stopped", *flags]) == 0
+    runs = work / "runs"
+    unequal = differences(runs / "whole", runs / "stopped", stopped=True)
+    # Which remembers folders, whose names are absolute where a run went on.
+    assert unequal == ["checkpoints/step-000000010/state.json"]
+    # A stage more, in the run's own settings and in the file.
+    added = "[[stage]]\nsteps = 3\ntrain.gamma = 0.4\n"
+    for file in (runs / "stopped" / "config.toml", work / "stages.toml"):
+        file.write_text(file.read_text("utf-8") + added, "utf-8")
+    assert main([command, *words, "stopped", *flags]) == 2
+    allow = ("--allow-change", "stage.3")
+    assert main([command, *words, "stopped", *flags, *allow]) == 0
+    assert read_series(runs / "stopped" / "steps.csv", ("step",))["step"][-1] == 13
+    promise("R13", 4)
 
 
 def test_other_data_need_permission_and_another_tokenizer_has_none(

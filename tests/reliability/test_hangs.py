@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import tomli
 
-from slangmod.commands import saving, scribe
+from slangmod.commands import lookout, saving, scribe
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.watchdog import GENEROUS, Watchdog
@@ -100,6 +102,29 @@ def test_a_run_that_hangs_is_ended_and_goes_on(forks, work, promise, what) -> No
         assert "it hangs" in summary["outcome"]["message"]
         forks.done(work, "resume", "--name", "run")
     assert not RunDir(run).in_use()
+    promise("R16", 1)
+
+
+@pytest.mark.slow
+def test_a_library_that_hangs_and_keeps_python_is_noticed_too(
+    forks, work, promise
+) -> None:
+    run = work / "runs" / "run"
+    remove(run)
+    lines = [
+        "import ctypes",
+        *(line.replace("time.sleep", "C.sleep") for line in hanging("the data")),
+    ]
+    lines.insert(1, "C = ctypes.PyDLL(None)")
+    ended = forks.run(work, *TRAIN, before=lines)
+    assert ended.code == -signal.SIGKILL
+    (told,) = [line for line in ended.errors.splitlines() if "it hangs" in line]
+    (file,) = run.glob("hang-*.txt")
+    assert f"runs/run/{file.name}" in told
+    stacks = file.read_text("utf-8")
+    assert stacks.startswith(told.removeprefix("slangmod: error: ") + "\n\nThread ")
+    assert "in slow" in stacks
+    forks.done(work, "resume", "--name", "run")
     promise("R16", 1)
 
 
@@ -218,6 +243,87 @@ def test_a_limit_is_ten_usual_steps_and_what_is_slow_has_longer(tmp_path) -> Non
     with dog.slow("saving a checkpoint"):
         assert dog.limit(7.0) == 7.0 * GENEROUS
     assert dog.limit(7.0) == 7.0
+
+
+BESIDE = """
+import ctypes, os, sys, time
+from pathlib import Path
+from slangmod.commands.lookout import Lookout
+beside, kind = Lookout(), sys.argv[1]
+beside.begin()
+for _ in range(1 if kind == "hangs" else 100):
+    beside.put_off(1.0, Path("hang.txt"), "it hangs", ends=True)
+    if kind == "hangs":
+        ctypes.PyDLL(None).read(os.pipe()[0], b" ", 1)
+    print(_, flush=True)
+    time.sleep(0.01)
+beside.end()
+"""
+
+
+def beside(folder: Path, kind: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BESIDE, kind],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_python_that_stands_still_is_noticed_from_outside(tmp_path, promise) -> None:
+    process = beside(tmp_path, "hangs")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert errors == b"slangmod: error: it hangs\n"
+    message, nothing, first, where, *_ = (tmp_path / "hang.txt").read_text().split("\n")
+    assert (message, nothing) == ("it hangs", "")
+    assert first.startswith("Current thread 0x")
+    assert where == '  File "<string>", line 10 in <module>'
+    promise("R16", 1)
+
+
+def test_from_outside_a_process_that_was_stopped_does_not_hang(tmp_path) -> None:
+    process = beside(tmp_path, "runs")
+    process.stdout.readline()
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGCONT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    assert out.endswith(b"99\n")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_is_only_to_be_reported_is_not_ended(tmp_path, capfd) -> None:
+    file = tmp_path / "hang.txt"
+    about = {"file": str(file), "message": "no", "ends": False}
+    lookout.act(about, "Thread 1\n", os.getppid())
+    assert file.read_text() == "no\n\nThread 1\n"
+    assert capfd.readouterr().err == "slangmod: error: no\n"
+
+
+def test_where_no_process_can_be_started_it_is_said(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    before = [*Path("/proc/self/fd").iterdir()]
+    dog, codes = watched(tmp_path, "0.5s")
+    with dog:
+        dog(Progress(1, 2, 3, 0.0))
+    assert codes == []
+    assert "no process can be started (No such file or directory)" in caplog.text
+    assert len([*Path("/proc/self/fd").iterdir()]) == len(before)
+
+
+def test_nothing_is_left_of_who_looks_from_outside(tmp_path) -> None:
+    before = [*Path("/proc/self/fd").iterdir()]
+    dog, _ = watched(tmp_path, "0.5s")
+    with dog:
+        process = dog._lookout._other
+        assert process.poll() is None
+    assert process.returncode is not None
+    assert len([*Path("/proc/self/fd").iterdir()]) == len(before)
+    assert [*(tmp_path / "runs/run").iterdir()] == []
 
 
 @dataclass(frozen=True)

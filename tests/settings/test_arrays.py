@@ -130,8 +130,14 @@ def test_a_sum_that_is_set_otherwise_is_refused(
 
 
 def test_a_sum_that_a_weaker_source_sets_gives_way(write):
-    write({"c.toml": 'base = "b.toml"\n' + SOUND, "b.toml": "train.max_epochs = 3"})
-    assert load_settings("c.toml").train.max_epochs == 6
+    base = "train.max_epochs = 3\nmodel.n_layers = 5\n"
+    write({"c.toml": f'base = "b.toml"\n{SOUND}\n[[model.layer]]', "b.toml": base})
+    resolved = resolve("c.toml")
+    assert resolved.settings.train.max_epochs == 6
+    assert resolved.settings.model.n_layers == 1
+    # Nor is it what anybody is asked of who gives the same again.
+    assert resolved.setter(("train", "max_epochs")) is None
+    assert resolved.setter(("model", "n_layers")) is None
 
 
 BAD = [
