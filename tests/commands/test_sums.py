@@ -273,6 +273,21 @@ def test_no_sums_are_written_into_the_folder_of_another(work, tmp_path):
     assert not sums.sums_file(run).exists()
 
 
+def test_what_was_left_of_a_run_that_is_gone_is_forgotten(work, monkeypatch):
+    def look(*others):
+        assert not SUMS.exists()
+        return taken(*others)
+
+    taken = Trainer.take_step
+
+    for path in RUN.iterdir():
+        if path != SUMS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setattr(Trainer, "take_step", look)
+    assert train("first") == 0
+    assert SUMS.exists()
+
+
 def test_what_a_kill_left_of_them_is_swept_away(work):
     left = RUN / f".aside-{'a' * 32}-.sums.json"
     left.touch()
