@@ -32,6 +32,7 @@ from slangmod.commands.session import Session, build_trainer
 from slangmod.commands.signals import Signals
 from slangmod.commands.stepping import step_again
 from slangmod.commands.strategy import agreed_strategy
+from slangmod.commands.sums import forget_sums
 from slangmod.commands.watchdog import Watchdog
 from slangmod.data.shards import Encodings, check_fresh
 from slangmod.errors import DataError
@@ -170,6 +171,7 @@ def begin_again(known: Known, step: int) -> None:
     Whoever asks after a kill how it has ended would else be told of the end before.
     """
     folder = known.folder
+    forget_sums(folder)
     keep_changes(folder, known.changes, step)
     if keys := judged_otherwise(change.key for change in known.changes):
         LOG.warning(

@@ -25,6 +25,7 @@ from slangmod.commands.saving import GOING_BACK, Ground, Insistence, build_saver
 from slangmod.commands.session import Session
 from slangmod.commands.staging import stage_tables
 from slangmod.commands.stepping import chosen
+from slangmod.commands.sums import forget_sums, sums_at_end
 from slangmod.data.shards import Encodings
 from slangmod.model.folder import save_model
 from slangmod.model.transformer import Transformer
@@ -183,6 +184,7 @@ class Scribe:
         counters = self.session.state.counters
         patience = self.session.state.patience
         size = self.session.team.size
+        forget_sums(self.run)  # who ends a run that hangs may do so after its end
         known = {
             "steps": counters.step,
             "epochs": counters.epoch,
@@ -249,6 +251,7 @@ def written_by(
     done = session.state.counters
     with (
         ExitStack() as held,
+        sums_at_end(run),
         open_recording(run, session.settings, log, done) as recording,
     ):
         yield Scribe(

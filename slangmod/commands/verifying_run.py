@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slangmod.commands.verifying import Verdict, verdict
-from slangmod.commands.verifying_tables import Gaps, faults_of_table
+from slangmod.commands.verifying_tables import LOST, Gaps, faults_of_table
 from slangmod.data.shards import encodings_folder, open_encodings
 from slangmod.errors import DataError, RunError, UserError
 from slangmod.files import MARKER, read_mark, sha256_of
@@ -42,27 +42,55 @@ def verdict_on_run(run: RunDir, workdir: str) -> Verdict:
             settings = settings_in(workdir, run)
         except UserError as error:
             yield from (f"{problem}; mend that line" for problem in error.problems)
-        outcome = {}
-        try:
-            summary, misfits = checked_summary(run.summary)
-            outcome = summary.get("outcome", {})
-            yield from (f"{one}; remove that file, and {_anew(run)}" for one in misfits)
-        except DataError as error:
-            yield f"{error}; {_anew(run)}"
+        outcome, told = _summary(run)
+        yield from told
         sound: list[Path] = []
         yield from _checkpoints(run, holds, sound, outcome)
         state = read_state(sound[0]) if sound else {}
         if settings is not None and state:
             yield from _inputs(run, state["about"], settings)
         yield from _model(run, holds, state, outcome, sound)
-        yield from _tables(run, state.get("counters", {}), settings)
-        holds.append("steps.csv and epochs.csv")
+        rows = [*_tables(run, state.get("counters", {}), settings)]
+        yield from rows
+        yield from _sums(run, holds, [*told, *rows])
 
     return verdict(run.root, look)
 
 
 def _anew(run: RunDir) -> str:
     return f"`slangmod resume --name {run.name}` writes it anew"
+
+
+def _without(run: RunDir) -> str:
+    return f"{'remove that file, and ' * run.summary.exists()}{_anew(run)}"
+
+
+def _summary(run: RunDir) -> tuple[Mapping[str, Any], list[str]]:
+    """How the run has ended, and what is wrong with what says so."""
+    try:
+        summary, misfits = checked_summary(run.summary)
+    except DataError as error:
+        return {}, [f"{error}; {_anew(run)}"]
+    return summary.get("outcome", {}), [f"{one}; {_without(run)}" for one in misfits]
+
+
+def _sums(run: RunDir, holds: list[str], told: list[str]) -> Iterator[str]:
+    """Whether all is as it was when training ended; nothing that was ``told`` twice.
+
+    A run that has not ended has written none, nor has an older slangmod.
+    """
+    from slangmod.commands.sums import faults_of_sums
+
+    try:
+        names, faults = faults_of_sums(run)
+    except DataError as error:
+        names, faults = (), {}
+        yield str(error)
+    by_hash = f"{', '.join(names)} by hash"
+    holds.append(by_hash if names else "rows of steps.csv and epochs.csv")
+    for path, fault in faults.items():
+        if not any(line.startswith(f"{path}:") for line in told):
+            yield f"{path}: {fault}; {_without(run) if path == run.summary else LOST}"
 
 
 def _ended(outcome: Mapping[str, Any]) -> str | None:

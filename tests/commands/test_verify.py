@@ -150,6 +150,7 @@ def test_a_newer_checkpoint_of_another_format_is_one_line(work, capsys):
 
 def unfinished(run: Path) -> None:
     """As if it had been killed before its summary."""
+    (run / ".sums.json").unlink()
     (run / "summary.toml").unlink()
     shutil.rmtree(run / "model")
 

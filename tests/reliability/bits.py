@@ -37,9 +37,9 @@ HASHES = {"files": ("state.json",)}, ("sha256",)
 """In manifest.json: size and hash of what differs for the reasons above, and its own
 hash."""
 
-FILES = ("train.log", "memory.csv", "speed.csv", "run.lock")
+FILES = ("train.log", "memory.csv", "speed.csv", "run.lock", ".sums.json")
 """The log tells of interruptions; how often memory and speed are measured is a matter
-of time."""
+of time. The last has hashes of what these and the clock differ in."""
 
 
 def differences(one: Path, other: Path, *, stopped: bool = False) -> list[str]:

@@ -162,6 +162,25 @@ def test_a_run_killed_before_its_summary_writes_it_when_resumed(
     promise("R1", 1)
 
 
+def test_a_run_that_was_killed_as_it_went_on_is_not_called_altered(
+    workshop: Workshop, promise
+) -> None:
+    name = workshop.new("verified")
+    workshop.done(*train("adamw", name, "--train.max_epochs", "2"))
+    sums = workshop.run(name) / ".sums.json"
+    assert sums.exists()
+    last = numbers(workshop.run(name) / "steps.csv", "batch")[-1]
+    more = ("resume", "--name", name, "--train.max_epochs", "3")
+    ended = workshop.tries(*more, hook=("kill after row", last + 4))
+    assert ended.code == -signal.SIGKILL
+    workshop.done("verify", name)
+    assert not sums.exists()
+    workshop.done(*more)
+    workshop.done("verify", name)
+    assert sums.exists()
+    promise("R1", 1)
+
+
 def counts(run: Path) -> dict[str, list[int]]:
     """How far each row of a run's tables had come, in its own unit."""
     column = {"steps.csv": "batch", "epochs.csv": "step"}
