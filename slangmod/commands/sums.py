@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slangmod.errors import DataError, StoppedError
-from slangmod.files import sha256_of, sweep_asides, sync_folder, write_text
+from slangmod.files import sha256_of, sweep_asides, write_text
 from slangmod.plugins import in_one_line
 from slangmod.reading import (
     LARGEST_JSON,
@@ -24,6 +24,7 @@ from slangmod.reading import (
 )
 from slangmod.runs.directory import RunDir
 from slangmod.settings.literals import brief
+from slangmod.syncing import sync_folder
 from slangmod.training.disk import trouble
 from slangmod.training.manifest import (
     OWN,
