@@ -1,9 +1,14 @@
-"""The best checkpoint at the end of a run: it is there, and is what was written."""
+"""The best checkpoint, of which the model is made: it is there, and is as written."""
+
+import logging
 
 from slangmod.errors import RunError, UserError
 from slangmod.parallel.team import Team
 from slangmod.runs.directory import RunDir
 from slangmod.training.checkpoint import checkpoint_path, problems_of
+from slangmod.training.state import TrainState
+
+LOG = logging.getLogger(__name__)
 
 LATER = {
     **{name: f"train.{name} N" for name in ("max_epochs", "max_steps", "max_time")},
@@ -22,6 +27,22 @@ def refuse_unsound_best(run: RunDir, step: int, reason: str, team: Team) -> None
     found = team.text("; ".join(faults_of_best(run, step)) if team.leads else "")
     if found:
         raise RunError(f"{found}{ways_out(run, reason)}")
+
+
+def warn_of_unsound_best(run: RunDir, state: TrainState) -> None:
+    """Say so if the best checkpoint that ``state`` knows of is not what was written.
+
+    While training goes on a backup may still be there; and perhaps none is needed.
+    """
+    step = state.patience.best_step
+    if step in (0, state.counters.step):  # none yet; that which was just read
+        return
+    if faults := faults_of_best(run, step):
+        LOG.warning(
+            "%s; copy it from a backup before the run ends: without it there will be "
+            "no model unless a better one follows",
+            "; ".join(faults),
+        )
 
 
 def faults_of_best(run: RunDir, step: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from slangmod.commands.best import warn_of_unsound_best
 from slangmod.commands.call import Call
 from slangmod.commands.changes import (
     Change,
@@ -150,12 +151,13 @@ def carry_on(
             team=team,
             strategy=strategy or DDP,
         )
-        if is_done(session, signals, folder):
+        ended = has_ended(session, signals)
+        if ended and team.any(team.leads and is_summed_up(folder, session.state)):
             leave_alone(known, session.state.counters.step, log)
             return
         objective = step_again(session, choices)
         if team.leads:
-            begin_again(known, session.state.counters.step)
+            begin_again(known, session.state, ended=ended)
         with conductor_of(
             *(folder, session, known.encodings, choices, objective),
             *(signals, watchdog, company.voices, log),
@@ -165,13 +167,16 @@ def carry_on(
             conductor.conduct()
 
 
-def begin_again(known: Known, step: int) -> None:
+def begin_again(known: Known, state: TrainState, *, ended: bool) -> None:
     """Write down with what the run goes on, and that it has not ended.
 
-    Whoever asks after a kill how it has ended would else be told of the end before.
+    Whoever asks after a kill how it has ended would else be told of the end before. One
+    that has ``ended`` only needs its end, which looks at the best checkpoint at once.
     """
-    folder = known.folder
+    folder, step = known.folder, state.counters.step
     forget_sums(folder)
+    if not ended:
+        warn_of_unsound_best(folder, state)
     keep_changes(folder, known.changes, step)
     if keys := judged_otherwise(change.key for change in known.changes):
         LOG.warning(
@@ -189,14 +194,6 @@ def write_settings(known: Known) -> None:
     """Write down the settings that the run goes on with."""
     folder = known.folder
     write_text(folder.config, run_config(known.resolved, folder.name))
-
-
-def is_done(session: Session, signals: Signals, folder: RunDir) -> bool:
-    """Whether nothing is left to do, not even to sum it up."""
-    if not has_ended(session, signals):
-        return False
-    team = session.team
-    return team.any(team.leads and is_summed_up(folder, session.state))
 
 
 def leave_alone(known: Known, step: int, log: RunLog | None) -> None:

@@ -82,6 +82,36 @@ def test_a_best_checkpoint_that_is_not_sound_is_never_kept(pat, capsys, harm, fa
     assert pat.model.is_dir()
 
 
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [
+        (flip_weights, f"{BEST}/model.safetensors: differs from what was written; "),
+        (shutil.rmtree, f"{BEST}: the best checkpoint is gone; "),
+    ],
+)
+def test_a_run_that_goes_on_tells_at_once_that_its_best_is_not_sound(
+    pat, capsys, harm, fault
+):
+    goes_on = ["resume", "--name", "pat", "--train.patience", "9", "--train.max_steps"]
+    best, kept = pat.checkpoints / BEST, pat.root / "kept"
+    shutil.copytree(best, kept)
+    harm(best)
+    # One step more is not better, so that there is no model.
+    assert main([*goes_on, "31"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    (warning,) = [line for line in said if "before the run ends" in line]
+    assert fault in warning
+    assert "there will be no model unless a better one follows" in warning
+    trained = [line for line in said if "stopped after 31 steps" in line]
+    assert said.index(warning) < said.index(*trained)
+    assert not pat.model.exists()
+    shutil.rmtree(best, ignore_errors=True)
+    kept.rename(best)
+    assert main([*goes_on, "32"]) == 0
+    assert "before the run ends" not in capsys.readouterr().err
+    assert pat.model.is_dir()
+
+
 class Follower(Team):
     """Another process of a team, which is told what the leader has said."""
 
