@@ -77,6 +77,7 @@ def reproducible(enabled: bool, threads: int) -> Iterator[None]:
     determinism: Any = torch.utils.deterministic
     before = (
         torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
         determinism.fill_uninitialized_memory,
         torch.get_num_threads(),
     )
@@ -89,18 +90,20 @@ def reproducible(enabled: bool, threads: int) -> Iterator[None]:
     try:
         yield
     finally:
-        set_deterministic(before[0])
-        determinism.fill_uninitialized_memory = before[1]
-        torch.set_num_threads(before[2])
+        set_deterministic(before[0], warn_only=before[1])
+        determinism.fill_uninitialized_memory = before[2]
+        torch.set_num_threads(before[3])
 
 
-def set_deterministic(enabled: bool) -> None:
+def set_deterministic(enabled: bool, *, warn_only: bool = False) -> None:
     """Ask for deterministic kernels, and for a deterministic compiler if there is one.
 
-    It is not loaded for that, which takes nearly as long as loading torch; who compiles
-    calls this again.
+    An operation without any is refused, or warned about if ``warn_only``.
+    The compiler is not loaded for that, which takes nearly as long as loading torch;
+    who compiles calls this again.
     """
     if "torch._inductor" in sys.modules:
-        torch.use_deterministic_algorithms(enabled)
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
     else:
-        torch.set_deterministic_debug_mode("error" if enabled else "default")
+        mode = "warn" if warn_only else "error"
+        torch.set_deterministic_debug_mode(mode if enabled else "default")

@@ -1,8 +1,11 @@
+import os
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from slangmod.errors import SettingsError
-from slangmod.training.device import choose_device
+from slangmod.training.device import choose_device, reproducible
 
 
 @pytest.fixture
@@ -35,3 +38,75 @@ def test_a_gpu_for_all_is_refused(two_gpus):
     assert choose_device("cuda:1", 1) == torch.device("cuda:1")
     with pytest.raises(SettingsError, match="take a GPU each"):
         choose_device("cuda:1", 0)
+
+
+BEFORE = ("default", "warn", "error")
+"""What a program that trains in Python may have asked torch for."""
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    mode, threads = torch.get_deterministic_debug_mode(), torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+    torch.set_num_threads(threads)
+
+
+def without_rule() -> None:
+    """What has no deterministic algorithm, on any device."""
+    torch.zeros(2).put_(torch.tensor([0, 0]), torch.ones(2))
+
+
+def test_what_is_not_deterministic_is_refused_where_bits_count() -> None:
+    with reproducible(True, 1):
+        assert torch.get_deterministic_debug_mode() == 2
+        with pytest.raises(RuntimeError, match="deterministic"):
+            without_rule()
+    without_rule()
+    with reproducible(False, 1):
+        assert not torch.are_deterministic_algorithms_enabled()
+        without_rule()
+
+
+def test_fresh_memory_is_not_filled_for_it() -> None:
+    with reproducible(True, 1):
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("mode", BEFORE)
+def test_after_it_torch_is_as_it_was(mode: str, enabled: bool) -> None:
+    torch.set_deterministic_debug_mode(mode)
+    torch.set_num_threads(2)
+
+    def now() -> tuple[object, ...]:
+        filled = torch.utils.deterministic.fill_uninitialized_memory
+        return torch.get_deterministic_debug_mode(), filled, torch.get_num_threads()
+
+    before = now()
+    with pytest.raises(KeyboardInterrupt), reproducible(enabled, 1):
+        assert torch.get_num_threads() == 1
+        raise KeyboardInterrupt
+    assert now() == before
+
+
+def test_cublas_is_told_once_and_a_value_of_yours_stays(monkeypatch) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.setenv(name, ":16:8")
+    with reproducible(True, 1):
+        assert os.environ[name] == ":16:8"
+    monkeypatch.delenv(name)
+    with reproducible(False, 1):
+        assert name not in os.environ
+    with reproducible(True, 1):
+        assert os.environ[name] == ":4096:8"
+    monkeypatch.setenv(name, "")  # so that it is gone after the test
+
+
+def test_a_compiler_that_is_loaded_is_deterministic_too(monkeypatch) -> None:
+    from torch._inductor import config
+
+    before = config.deterministic
+    with reproducible(True, 1):
+        assert config.deterministic
+    assert config.deterministic == before
