@@ -40,6 +40,9 @@ GENEROUS: Final = 6
 STEPS: Final = 128
 """Steps whose median counts."""
 
+SOON: Final = 0.5
+"""Seconds after which a process begins to look from outside."""
+
 LOOKS, LONGEST_PAUSE = 20, 5.0
 """How often it is looked while a limit passes; seconds between looks, at most."""
 
@@ -81,8 +84,6 @@ class Watchdog:
     def __enter__(self) -> Self:
         """Begin to watch."""
         if self._limit is not None:
-            self._lookout.begin()
-            self._put_off(self._limit)
             self._thread = threading.Thread(
                 target=self._watch, args=(self._limit,), name="watchdog", daemon=True
             )
@@ -136,6 +137,11 @@ class Watchdog:
 
     def _watch(self, least: float) -> None:
         pause = min(least / LOOKS, LONGEST_PAUSE)
+        # To start a process takes about as long as the shortest of runs.
+        if self._over.wait(min(pause, SOON)):
+            return
+        self._lookout.begin()
+        self._put_off(least)
         seen, quiet, told, before = self._count, 0.0, False, self._clock()
         while not self._over.wait(pause):
             now = self._clock()

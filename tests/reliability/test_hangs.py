@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import tomli
 
-from slangmod.commands import lookout, saving, scribe
+from slangmod.commands import lookout, saving, scribe, watchdog
 from slangmod.commands.bystander import Bystander
 from slangmod.commands.conduct import Conductor
 from slangmod.commands.watchdog import GENEROUS, Watchdog
@@ -302,6 +302,20 @@ def test_what_is_only_to_be_reported_is_not_ended(tmp_path, capfd) -> None:
     assert capfd.readouterr().err == "slangmod: error: no\n"
 
 
+def until(there: Callable[[], object]) -> None:
+    """Wait for what a thread does."""
+    while not there():
+        time.sleep(0.01)
+
+
+def test_for_a_run_that_is_over_at_once_nobody_looks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(watchdog, "SOON", 60.0)
+    dog, _ = watched(tmp_path, "1000s")
+    with dog:
+        dog(Progress(1, 2, 3, 0.0))
+    assert dog._lookout._other is None
+
+
 def test_where_no_process_can_be_started_it_is_said(
     tmp_path, monkeypatch, caplog
 ) -> None:
@@ -310,6 +324,7 @@ def test_where_no_process_can_be_started_it_is_said(
     dog, codes = watched(tmp_path, "0.5s")
     with dog:
         dog(Progress(1, 2, 3, 0.0))
+        until(lambda: caplog.text)
     assert codes == []
     assert "no process can be started (No such file or directory)" in caplog.text
     assert len([*Path("/proc/self/fd").iterdir()]) == len(before)
@@ -319,6 +334,7 @@ def test_nothing_is_left_of_who_looks_from_outside(tmp_path) -> None:
     before = [*Path("/proc/self/fd").iterdir()]
     dog, _ = watched(tmp_path, "0.5s")
     with dog:
+        until(lambda: dog._lookout._other)
         process = dog._lookout._other
         assert process.poll() is None
     assert process.returncode is not None
