@@ -194,8 +194,10 @@ def table(result: dict[str, Any]) -> str:
         for name, about in result["promises"].items()
     )
     machine = result["environment"]
+    # More than one where some files were run again, and so are from another time.
+    commands = ", then ".join(f"``{command}``" for command in result["commands"])
     return (
-        f"{HEAD}{rows}\n``{result['commands'][0]}`` on {machine['cpu']} "
+        f"{HEAD}{rows}\n{commands} on {machine['cpu']} "
         f"({machine['cpus']} cores), Python {machine['python']}, torch "
         f"{machine['torch']}, {result['seconds']:.0f} seconds in all, {result['jobs']} "
         "files of tests at a time.\n"
@@ -206,7 +208,9 @@ def of_all(proofs: dict[str, dict[str, Any]]) -> dict[str, str]:
     """All proofs of a promise as the cells of a row."""
     failures = sum(len(proof["failures"]) for proof in proofs.values())
     tests = sum(proof["tests"] for proof in proofs.values())
+    skipped = sum(proof["skipped"] for proof in proofs.values())
     kept = "all" if not failures else f"**{failures} of {tests} tests failed**"
+    kept += f", {skipped} tests skipped" if skipped else ""
     if not tests:
         kept = "not tried"
     return {
