@@ -162,15 +162,18 @@ def examine(path: Path) -> Look:
             return Look(problems, sure, looked_at is not None)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which folder is at ``path``, as far as can be seen; None if there is none."""
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Which folder is at ``path``, as far as can be seen; None if there is none.
+
+    With its times: what is removed may leave its number to what comes next.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:
         return None
     except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
 NONE_THERE: Final = "there is none; bring the folder back, or train with --overwrite"

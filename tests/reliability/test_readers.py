@@ -10,10 +10,12 @@ import pytest
 from slangmod.commands.rewinding import good_checkpoint
 from slangmod.errors import RunError
 from slangmod.files import REPLACED
+from slangmod.training import checkpoint
 from slangmod.training.checkpoint import (
     checkpoint_path,
     load_checkpoint,
     newest_sound,
+    problems_of,
     step_of,
 )
 from slangmod.training.course import Course, Refuge
@@ -130,3 +132,23 @@ def test_a_folder_that_hides_what_is_in_it_does_not_keep_a_reader_for_ever(
     monkeypatch.setattr("os.lstat", refuse)
     with pytest.raises(RunError, match="Permission denied"):
         newest_sound(tmp_path)
+
+
+def test_a_folder_is_not_taken_for_one_whose_number_it_has_got(
+    tmp_path, monkeypatch, promise
+) -> None:
+    path = checkpoint_path(tmp_path, 1)
+    path.mkdir()
+    looks = 0
+
+    def replaced_once(*_: object) -> list[str]:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            return ["seen of one"]
+        os.utime(path, ns=(1, 1))  # as another folder of the same number would have
+        return ["seen of two at once"]
+
+    monkeypatch.setattr(checkpoint, "problems_in", replaced_once)
+    assert problems_of(path) == ["seen of one"]
+    promise("R12", 1)
