@@ -210,7 +210,7 @@ def of_all(proofs: dict[str, dict[str, Any]]) -> dict[str, str]:
     tests = sum(proof["tests"] for proof in proofs.values())
     skipped = sum(proof["skipped"] for proof in proofs.values())
     kept = "all" if not failures else f"**{failures} of {tests} tests failed**"
-    kept += f", {skipped} tests skipped" if skipped else ""
+    kept += f", {skipped} skipped" if skipped else ""
     if not tests:
         kept = "not tried"
     return {

@@ -3,9 +3,8 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import slangmod
 
@@ -105,6 +104,7 @@ MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 40
 
 
+@cache
 def tree_of(module):
     return ast.parse((ROOT / f"{module}.py").read_text("utf-8"))
 
@@ -168,38 +168,42 @@ def lines_without_docstring(function):
     return function.end_lineno - function.lineno + 1 - docstring
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_down_only(module):
-    for name in imports(ast.walk(tree_of(module))):
-        target = own_module(name)
-        if target is None or target.split("/")[0] == module.split("/")[0]:
+def test_imports_go_down_only():
+    for module in MODULES:
+        for name in imports(ast.walk(tree_of(module))):
+            target = own_module(name)
+            if target is None or target.split("/")[0] == module.split("/")[0]:
+                continue
+            if name == "slangmod.__version__":  # a constant, there before anything else
+                continue
+            assert layer_of(target) < layer_of(module), f"{module} imports {name}"
+
+
+def test_import_declares_and_does_not_act():
+    for module in MODULES:
+        if module == "__main__":
             continue
-        if name == "slangmod.__version__":  # a constant, there before anything else
-            continue
-        assert layer_of(target) < layer_of(module), f"{module} imports {name}"
+        for node in run_at_import(tree_of(module)):
+            assert not isinstance(
+                node, ast.For | ast.While | ast.With | ast.Try | ast.Raise
+            ), f"{module}:{node.lineno}"
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                own_class = called[0].isupper() and called.isidentifier()
+                of_text = called.endswith((".index", ".join", ".replace"))
+                assert called in DECLARING_CALLS or own_class or of_text, (
+                    f"{module}: {called}"
+                )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_import_declares_and_does_not_act(module):
-    if module == "__main__":
-        return
-    for node in run_at_import(tree_of(module)):
-        assert not isinstance(
-            node, ast.For | ast.While | ast.With | ast.Try | ast.Raise
-        )
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            own_class = called[0].isupper() and called.isidentifier()
-            of_text = called.endswith((".index", ".join", ".replace"))
-            assert called in DECLARING_CALLS or own_class or of_text, called
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_no_slow_library_is_loaded_before_it_is_needed(module):
-    at_import = [name.split(".")[0] for name in imports(run_at_import(tree_of(module)))]
-    assert not NEVER_AT_MODULE_LEVEL.intersection(at_import)
-    if any(module == fast or module.startswith(fast) for fast in WITHOUT_TORCH):
-        assert "torch" not in at_import
+def test_no_slow_library_is_loaded_before_it_is_needed():
+    for module in MODULES:
+        at_import = [
+            name.split(".")[0] for name in imports(run_at_import(tree_of(module)))
+        ]
+        assert not NEVER_AT_MODULE_LEVEL.intersection(at_import), module
+        if any(module == fast or module.startswith(fast) for fast in WITHOUT_TORCH):
+            assert "torch" not in at_import, module
 
 
 def test_the_command_line_starts_without_slow_libraries():
@@ -214,46 +218,51 @@ def test_the_command_line_starts_without_slow_libraries():
     assert done.stdout == "threads 1\n"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_file_and_no_function_is_too_long(module):
-    lines = (ROOT / f"{module}.py").read_text("utf-8").count("\n")
-    assert lines <= MOST_LINES_OF_A_FILE
-    for function in functions(module):
-        assert lines_without_docstring(function) <= MOST_LINES_OF_A_FUNCTION, (
-            f"{module}: {function.name}"
-        )
+def test_no_file_and_no_function_is_too_long():
+    for module in MODULES:
+        lines = (ROOT / f"{module}.py").read_text("utf-8").count("\n")
+        assert lines <= MOST_LINES_OF_A_FILE, module
+        for function in functions(module):
+            assert lines_without_docstring(function) <= MOST_LINES_OF_A_FUNCTION, (
+                f"{module}: {function.name}"
+            )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_can_run_what_a_file_holds(module):
-    forbidden = {"eval", "exec", "compile", "__import__", "torch.load", "os.system"}
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in forbidden
-            shell = [word for word in node.keywords if word.arg == "shell"]
-            assert not shell, f"{module} asks for a shell"
-    for name in imports(ast.walk(tree_of(module))):
-        assert name.split(".")[0] not in {"pickle", "marshal", "shelve", "dill"}
+def test_nothing_can_run_what_a_file_holds():
+    for module in MODULES:
+        forbidden = {"eval", "exec", "compile", "__import__", "torch.load", "os.system"}
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in forbidden, module
+                shell = [word for word in node.keywords if word.arg == "shell"]
+                assert not shell, f"{module} asks for a shell"
+        for name in imports(ast.walk(tree_of(module))):
+            assert name.split(".")[0] not in {"pickle", "marshal", "shelve", "dill"}, (
+                module
+            )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_files_py_opens_files_for_writing(module):
-    if module == "files":
-        return
-    for node in ast.walk(tree_of(module)):
-        if not isinstance(node, ast.Call):
+def test_only_files_py_opens_files_for_writing():
+    for module in MODULES:
+        if module == "files":
             continue
-        called = ast.unparse(node.func)
-        if not called.startswith("files."):
-            assert not called.endswith((".write_text", ".write_bytes")), module
-        if called == "open" or called.endswith((".open", ".fdopen")):
-            texts = [
-                argument.value
-                for argument in [*node.args, *(word.value for word in node.keywords)]
-                if isinstance(argument, ast.Constant)
-                and isinstance(argument.value, str)
-            ]
-            assert not any(set(text) & set("wax+") for text in texts), module
+        for node in ast.walk(tree_of(module)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if not called.startswith("files."):
+                assert not called.endswith((".write_text", ".write_bytes")), module
+            if called == "open" or called.endswith((".open", ".fdopen")):
+                texts = [
+                    argument.value
+                    for argument in [
+                        *node.args,
+                        *(word.value for word in node.keywords),
+                    ]
+                    if isinstance(argument, ast.Constant)
+                    and isinstance(argument.value, str)
+                ]
+                assert not any(set(text) & set("wax+") for text in texts), module
 
 
 OPENING = {
@@ -296,23 +305,27 @@ OPENS = {
 """Where a file is opened by other than ``reading.open_regular`` and ``regular``."""
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_syncing_py_makes_folders_with_those_above(module):
+def test_only_syncing_py_makes_folders_with_those_above():
     """Which makes their names durable."""
-    calls = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call))
-    for call in calls:
-        name = ast.unparse(call.func).rpartition(".")[2]
-        assert name != "makedirs"
-        assert name != "mkdir" or "parents" not in {one.arg for one in call.keywords}
+    for module in MODULES:
+        calls = (
+            node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)
+        )
+        for call in calls:
+            name = ast.unparse(call.func).rpartition(".")[2]
+            assert name != "makedirs", module
+            assert name != "mkdir" or "parents" not in {
+                one.arg for one in call.keywords
+            }, module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_what_others_may_have_made_is_opened_by_reading_py(module):
+def test_what_others_may_have_made_is_opened_by_reading_py():
     """Which waits for no pipe and reads no device."""
-    found = {
-        ast.unparse(node.func)
-        for node in ast.walk(tree_of(module))
-        if isinstance(node, ast.Call)
-    }
-    opening = {name for name in found if name.rpartition(".")[2] in OPENING}
-    assert opening == OPENS.get(module, set())
+    for module in MODULES:
+        found = {
+            ast.unparse(node.func)
+            for node in ast.walk(tree_of(module))
+            if isinstance(node, ast.Call)
+        }
+        opening = {name for name in found if name.rpartition(".")[2] in OPENING}
+        assert opening == OPENS.get(module, set()), module

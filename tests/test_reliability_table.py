@@ -57,4 +57,4 @@ def test_a_failure_counts_for_the_promise_that_its_test_was_to_prove(
     assert (proof.tests, proof.trials, proof.skipped, proof.seconds) == (2, 40, 1, 2.0)
     assert proof.failures == ["test_it[2]"]
     cells = program.of_all({"test_kills.py": vars(proof)})
-    assert cells["kept"] == "**1 of 2 tests failed**"
+    assert cells["kept"] == "**1 of 2 tests failed**, 1 skipped"

@@ -83,7 +83,10 @@ def sums_at_end(run: RunDir) -> Iterator[None]:
 
 def forget_sums(run: RunDir) -> None:
     """Remove the sums of a run, before anything is changed that they are of."""
-    sums_file(run).unlink(missing_ok=True)
+    path = sums_file(run)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; move it away")
+    path.unlink(missing_ok=True)
     sync_folder(run.root)
     sweep_asides(run.root, f"-{SUMS}")
 

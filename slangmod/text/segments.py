@@ -40,6 +40,7 @@ SPACES: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000
 
 SEGMENT: Final = re.compile(f"[{SPACES}]*[^{SPACES}]+|[{SPACES}]+")
 BORDER: Final = re.compile(f"(?<=[^{SPACES}])(?=[{SPACES}])")
+LEAVES: Final = re.compile(f"[{SPACES}][^{SPACES}]")
 
 
 def segments(text: str) -> list[str]:
@@ -83,13 +84,18 @@ def whole_words(text: str, size: int, pattern: str) -> Iterator[str]:
 
 
 def _sure_of(beginning: str, pattern: str) -> int:
-    """Characters of the words that the text goes on after, whatever stands there."""
+    """Characters of the words that the text goes on after, whatever stands there.
+
+    Nor is the last of them spaces before another sign, to which it has left one: at an
+    end of text it would not.
+    """
     if beginning.isascii():
         words = ascii_words(pattern)(beginning)
     else:
         words = [word for word, _ in _by_library(pattern).pre_tokenize_str(beginning)]
     ends = accumulate(map(len, words))
-    return [end for end in ends if end <= len(beginning) - REACH][-1]
+    sure = [end for end in ends if end <= len(beginning) - REACH]
+    return next(end for end in reversed(sure) if not LEAVES.match(beginning, end - 1))
 
 
 def _by_library(pattern: str) -> Any:

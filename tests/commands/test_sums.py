@@ -348,6 +348,13 @@ BROKEN = {
 }
 
 
+def test_a_folder_in_their_place_is_told_before_the_run_goes_on(work, capsys):
+    be_a_folder()
+    assert main(["resume", *MORE]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == f"slangmod: error: {SUMS}: is a folder; move it away"
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_record_is_one_line_and_leads_nowhere(work, capsys, kind):
     BROKEN[kind]()

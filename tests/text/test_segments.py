@@ -95,6 +95,19 @@ def test_a_stretch_without_spaces_is_cut_between_words(letters) -> None:
         assert words == words_of(text, pattern)
 
 
+@pytest.mark.parametrize("spaces", [" \u3000", " \t", "\n ", " ", " " * 40])
+@pytest.mark.parametrize("before", range(9))
+def test_no_cut_is_between_spaces_and_a_word(spaces, before) -> None:
+    """Else the last word of a piece would be all of the spaces."""
+    mixed = f"0000000{spaces}"
+    text = "!" * before + mixed * (250 // len(mixed)) + "0" * 2 * LEAST_PIECE
+    for pattern in (PATTERN, HASH_APART):
+        parts = list(whole_words(text, 1, pattern))
+        assert len(parts) > 1
+        words = [word for part in parts for word in words_of(part, pattern)]
+        assert words == words_of(text, pattern)
+
+
 def test_a_text_without_spaces_is_not_cut() -> None:
     assert list(pieces("中" * 500, 100)) == ["中" * 500]
 
