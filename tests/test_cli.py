@@ -19,6 +19,7 @@ from slangmod.errors import (
     StoppedError,
     UserError,
 )
+from tests.cases import mostly_slow
 
 SLOW = ("torch", "swak", "polars", "pandas", "pyarrow", "tokenizers", "numpy", "tqdm")
 
@@ -194,7 +195,10 @@ def test_no_action_gives_help_on_standard_error(here, capsys):
     assert captured.err.startswith("usage: slangmod")
 
 
-@pytest.mark.parametrize("action_name", [n for n in COMMANDS if COMMANDS[n].resolves])
+@pytest.mark.parametrize(
+    "action_name",
+    mostly_slow([n for n in COMMANDS if COMMANDS[n].resolves], ["train", "chat"]),
+)
 def test_wrong_settings_end_every_action_before_anything_is_loaded_or_written(
     here, action_name
 ):

@@ -13,6 +13,7 @@ from slangmod.commands.fitting import needed, rows_at_once
 from slangmod.errors import UserError
 from slangmod.runs.summary import read_summary
 from slangmod.settings import load_settings
+from tests.cases import mostly_slow
 from tests.reliability.small_work import make_work, train
 
 CPU = torch.device("cpu")
@@ -32,9 +33,7 @@ def have(monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
     monkeypatch.setattr(fitting, "free_bytes", lambda _: free)
 
 
-@pytest.mark.parametrize(
-    "rows", [2, 16, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 8, 32))]
-)
+@pytest.mark.parametrize("rows", mostly_slow((1, 2, 4, 8, 16, 32), (16,)))
 def test_the_largest_portion_that_fits_is_chosen(monkeypatch, rows: int) -> None:
     settings = load_settings(None, AUTO)
     have(monkeypatch, int(needed(settings, rows, 257, CPU) / fitting.SHARE) + 16)
@@ -47,7 +46,11 @@ def test_what_is_not_asked_for_is_not_weighed(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "reason"), [(1000, "not even one row fits"), (None, "does not tell")]
+    ("free", "reason"),
+    [
+        pytest.param(1000, "not even one row fits", marks=pytest.mark.slow),
+        (None, "does not tell"),
+    ],
 )
 def test_what_cannot_be_chosen_is_an_error(monkeypatch, free, reason: str) -> None:
     have(monkeypatch, free)
@@ -66,7 +69,7 @@ def column(name: str, key: str) -> list[str]:
         return [row[key] for row in csv.DictReader(stream)]
 
 
-@pytest.mark.parametrize("rows", [2, 16])
+@pytest.mark.parametrize("rows", mostly_slow((2, 16), (2,)))
 def test_a_run_in_portions_takes_the_same_steps_and_resumes_in_the_same_portions(
     work: Path, monkeypatch, rows: int
 ) -> None:

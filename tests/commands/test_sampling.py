@@ -11,6 +11,7 @@ from slangmod.cli import main
 from slangmod.commands import sampling
 from slangmod.errors import StoppedError
 from slangmod.training.trainer import Trainer
+from tests.cases import mostly_slow
 
 TEXT = "the cat sat on the mat and saw the dog that ran after a red ball. "
 SETTINGS = """\
@@ -137,7 +138,7 @@ def test_a_sample_says_when_and_from_what_it_was_written(here, caplog):
     assert (here / "runs/sampled/train.log").read_text().count("sample at step 4:") == 2
 
 
-@pytest.mark.parametrize("stop", [4, 13])
+@pytest.mark.parametrize("stop", mostly_slow([4, 13], [13]))
 def test_a_resumed_run_ends_with_the_same_samples(here, monkeypatch, stop):
     (here / "sampled.toml").write_text(
         SETTINGS.replace("keep = 50", "keep = 2") + SAMPLES

@@ -19,6 +19,7 @@ from slangmod.commands.watchdog import Watchdog
 from slangmod.runs.directory import RunDir
 from slangmod.training.manifest import OWN, own_hash, text_of
 from slangmod.training.trainer import Trainer
+from tests.cases import mostly_slow
 from tests.reliability.small_work import make_work, train
 
 RUN = Path("runs/first")
@@ -84,7 +85,7 @@ def test_all_that_is_recorded_is_known_by_hash(work, capsys):
     assert sound.endswith(f"model, {', '.join(RECORDED)} by hash)")
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", mostly_slow(RECORDED, ("steps.csv",)))
 def test_each_flipped_bit_is_one_line(work, capsys, name):
     path = RUN / name
     content = path.read_bytes()
@@ -192,8 +193,9 @@ def looked_at_after_each_write(run: RunDir) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     "act",
     [
-        *(goes_on, continues_otherwise, is_left_alone),
-        *(sums_up_anew, begins_anew, is_only_used),
+        *(goes_on, is_only_used),
+        *mostly_slow((continues_otherwise, is_left_alone), ()),
+        *mostly_slow((sums_up_anew, begins_anew), ()),
     ],
 )
 def test_a_sound_run_is_never_accused_whenever_it_is_killed(work, capsys, act):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slangmod.cli import main
+from tests.cases import mostly_slow
 from tests.reliability.small_work import make_work, train
 
 UPHILL = (
@@ -155,7 +156,7 @@ def unfinished(run: Path) -> None:
     shutil.rmtree(run / "model")
 
 
-@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("ended", mostly_slow([True, False], [False]))
 @pytest.mark.parametrize(
     "harm", [shutil.rmtree, lambda path: flipped(path / "model.safetensors")]
 )

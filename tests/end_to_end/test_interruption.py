@@ -132,6 +132,7 @@ def test_a_resumed_run_measures_memory_once_all_along(encoded, monkeypatch) -> N
     assert after[:6] == before[:6]
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_first_checkpoint_leaves_no_run(twelve) -> None:
     run = twelve.folder / "runs" / "early"
 

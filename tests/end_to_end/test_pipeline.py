@@ -152,6 +152,7 @@ def test_overwrite_moves_the_old_run_aside(trained) -> None:
     assert summary["outcome"]["steps"] == 3
 
 
+@pytest.mark.slow
 def test_evaluate_repeats_the_validation_of_the_summary(trained) -> None:
     printed = tomli.loads(trained.done("evaluate", "--name", "first"))["validation"]
     kept = tomli.loads((trained.folder / "runs/first/summary.toml").read_text("utf-8"))
@@ -209,6 +210,7 @@ def test_generate_writes_and_repeats_itself(trained) -> None:
     assert len(first) > len("the cat") + 3
 
 
+@pytest.mark.slow
 def test_chat_answers_and_keeps_its_history(trained) -> None:
     trained.done(
         "chat", "--name", "first", "--chat.max_tokens", "5", stdin="hello\nStop!\n"
@@ -233,6 +235,7 @@ def test_equal_runs_have_equal_weights(trained) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_four_actions_in_one_line_are_the_four_one_by_one(shell, trained) -> None:
     shell.done(*PIPELINE, "--name", "first")
     model = "runs/first/model/model.safetensors"

@@ -28,6 +28,7 @@ from slangmod.settings.sections import Settings
 from slangmod.training.checkpoint import list_checkpoints, load_weights, step_of
 from slangmod.training.evaluate import Evaluator
 from slangmod.training.ledger import Ledger
+from tests.cases import mostly_slow
 
 STAGES = """\
 base = "config.toml"
@@ -229,7 +230,7 @@ def test_borders_are_drawn(staged) -> None:
     assert read_curves(RunDir(staged), "step").borders == BORDERS
 
 
-@pytest.mark.parametrize("step", [10, 12, 15, 16])
+@pytest.mark.parametrize("step", mostly_slow([10, 12, 15, 16], [12]))
 def test_a_killed_run_ends_with_the_same_bits(staged, step: int) -> None:
     part = cut_off(staged, step)
     assert main(["resume", "--name", "part"]) == 0
@@ -270,7 +271,7 @@ def train_until(step: int, name: str, words: list[str]) -> int:
 SELDOM = ["--checkpoint.every", "none", "--checkpoint.keep", "2", "--threads", "1"]
 
 
-@pytest.mark.parametrize("steps", [(10,), (4, 13, 16)])
+@pytest.mark.parametrize("steps", mostly_slow([(10,), (4, 13, 16)], [(10,)]))
 def test_a_signal_may_come_within_a_stage_or_between_two(
     staged, steps: tuple[int, ...]
 ) -> None:
@@ -299,7 +300,7 @@ def loss_of(run: Path, settings: Settings) -> float:
     return score.mean
 
 
-@pytest.mark.parametrize("most", [10, 13])
+@pytest.mark.parametrize("most", mostly_slow([10, 13], [13]))
 def test_max_steps_ends_the_run_in_any_stage_and_may_be_raised(
     staged, most: int
 ) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from slangmod.files import sha256_of
 from slangmod.text import unpacking
+from tests.cases import mostly_slow
 from tests.reliability.workplace import Here, cut, parquet, spoilt, written
 
 CLEAN = ("clean", "--toml", "config.toml")
@@ -188,7 +189,9 @@ def test_too_little_text_is_told(nowhere: Here, promise) -> None:
     promise("Matrix", 1)
 
 
-@pytest.mark.parametrize("split", ["train", "test", "validation"])
+@pytest.mark.parametrize(
+    "split", mostly_slow(("train", "test", "validation"), ("validation",))
+)
 def test_a_split_without_a_token_to_predict_is_told(
     nowhere: Here, promise, split: str
 ) -> None:
@@ -353,9 +356,7 @@ def test_a_broken_file_of_the_corpus_is_named(
     promise("Matrix", 1)
 
 
-@pytest.mark.parametrize(
-    "trials", [pytest.param(6), pytest.param(300, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("trials", [2, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_corpus_of_somebody_is_read_or_refused_in_a_line(
     here: Here, promise, trials: int
 ) -> None:

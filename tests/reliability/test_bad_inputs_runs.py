@@ -21,6 +21,7 @@ from slangmod.runs.directory import RunDir
 from slangmod.runs.pages import plotly_script
 from slangmod.training.checkpoint import list_checkpoints
 from slangmod.training.manifest import FORMAT, MANIFEST, OWN, own_hash, text_of
+from tests.cases import mostly_slow
 from tests.reliability.test_safe_output import RAW
 from tests.reliability.workplace import Here, everything, spoilt
 
@@ -79,7 +80,10 @@ def test_without_a_usable_checkpoint_nothing_begins_anew(
     promise("R7", 1)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in UNUSABLE if fault != "none"])
+@pytest.mark.parametrize(
+    "fault",
+    mostly_slow([one for one in UNUSABLE if one != "none"], ["cut weights", "empty"]),
+)
 def test_a_bad_newest_checkpoint_is_told_and_the_one_before_it_taken(
     here: Here, promise, fault: str
 ) -> None:

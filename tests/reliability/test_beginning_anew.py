@@ -18,6 +18,7 @@ from slangmod.runs.series import read_series
 from slangmod.runs.summary import read_summary
 from slangmod.settings import load_settings
 from slangmod.training.checkpoint import list_checkpoints
+from tests.cases import mostly_slow
 from tests.reliability.small_work import make_work, train
 from tests.reliability.tiny import write_raw
 
@@ -133,7 +134,7 @@ def test_a_run_that_only_lacks_its_end_is_judged_anew(run) -> None:
     assert outcome(run)["best_test_loss"] == rows(run.epochs, "test_loss")[-1][0]
 
 
-@pytest.mark.parametrize("words", [60, 450])
+@pytest.mark.parametrize("words", mostly_slow([60, 450], [60]))
 def test_the_epoch_under_way_ends_where_the_text_becomes_another(run, words) -> None:
     assert train("first", "--train.max_steps", "7") == 0
     before = rows(run.steps, "epoch", "batch", "loss")

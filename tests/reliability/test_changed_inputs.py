@@ -24,6 +24,7 @@ from slangmod.settings.changing import (
     ruled_by,
 )
 from slangmod.training.trainer import Trainer
+from tests.cases import mostly_slow
 from tests.reliability.bits import differences
 from tests.reliability.small_work import make_work, train
 from tests.reliability.tiny import write_raw
@@ -297,7 +298,9 @@ def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Trainer, "take_step", take_step)
 
 
-@pytest.mark.parametrize("again", [("train", "--continue"), ("resume",)])
+@pytest.mark.parametrize(
+    "again", mostly_slow([("train", "--continue"), ("resume",)], [("resume",)])
+)
 def test_a_run_in_stages_goes_on_with_the_words_that_began_it(
     work, monkeypatch, promise, again
 ) -> None:
@@ -410,7 +413,7 @@ def test_every_setting_that_may_be_permitted_is_tried() -> None:
     assert tried == on_request - {"optimizer.group"}  # which is tried below
 
 
-@pytest.mark.parametrize("key", BEGUN_OTHERWISE)
+@pytest.mark.parametrize("key", mostly_slow(BEGUN_OTHERWISE, ("stage.2.epochs",)))
 def test_a_flag_for_what_only_some_runs_have_is_permitted_as_it_says(
     work, capsys, key
 ) -> None:

@@ -282,6 +282,7 @@ def test_python_that_stands_still_is_noticed_from_outside(tmp_path, promise) -> 
     promise("R16", 1)
 
 
+@pytest.mark.slow
 def test_from_outside_a_process_that_was_stopped_does_not_hang(tmp_path) -> None:
     process = beside(tmp_path, "runs")
     process.stdout.readline()

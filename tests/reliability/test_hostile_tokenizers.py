@@ -123,9 +123,7 @@ def at_random(chance: random.Random) -> str:
     return json.dumps(spec)
 
 
-@pytest.mark.parametrize(
-    "trials", [pytest.param(12), pytest.param(150, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("trials", [5, pytest.param(150, marks=pytest.mark.slow)])
 def test_no_tokenizer_can_blow_up_text(tmp_path, trials, promise) -> None:
     chance = random.Random(trials)
     for number in range(trials):
@@ -246,8 +244,10 @@ def told(folder: Path, *words: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("words", "others"),
     [
-        (("generate", BREAKING, "--name", "first"), 0),
-        (("chat", "--name", "first"), 1),
+        pytest.param(
+            ("generate", BREAKING, "--name", "first"), 0, marks=pytest.mark.slow
+        ),
+        pytest.param(("chat", "--name", "first"), 1, marks=pytest.mark.slow),
         (("clean", "encode"), 1),
     ],
     ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",

@@ -12,6 +12,7 @@ import pytest
 import tomli
 
 from slangmod.training.checkpoint import list_checkpoints
+from tests.cases import mostly_slow
 from tests.reliability.bits import differences
 from tests.reliability.workshop import CONFIGS, Workshop, train
 
@@ -70,7 +71,7 @@ def numbers(table: Path, column: str) -> list[int]:
     return [int(row[column]) for row in rows if None not in row.values()]
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", mostly_slow(CONFIGS, ("adamw", "stages")))
 def test_a_run_killed_at_random_ends_with_the_same_bits(
     workshop: Workshop, config: str, promise
 ) -> None:

@@ -187,6 +187,7 @@ def test_a_folder_that_vanished_while_it_was_waited_for_is_not_taken(
     promise("R12", 1)
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_another_has_taken_leaves_it_alone(
     tmp_path, promise
 ) -> None:

@@ -15,6 +15,7 @@ from slangmod.growing import Growing
 from slangmod.locks import locked
 from slangmod.reading import IrregularError, open_regular, regular
 from slangmod.search.storage import open_journal
+from tests.cases import mostly_slow
 from tests.reliability.workplace import Here
 
 RUN = "runs/first"
@@ -109,7 +110,7 @@ def test_of_its_settings(here: Here, promise) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("pattern", OF_CHECKPOINT)
+@pytest.mark.parametrize("pattern", mostly_slow(OF_CHECKPOINT, OF_CHECKPOINT[-1:]))
 def test_of_a_checkpoint(here: Here, promise, pattern: str) -> None:
     name = Path(piped(here, pattern)).name
     assert ends(here, "verify") == 1

@@ -20,6 +20,7 @@ from slangmod.training.checkpoint import (
 )
 from slangmod.training.manifest import MANIFEST
 from slangmod.training.saver import Saver
+from tests.cases import mostly_slow
 from tests.reliability.faulty_disk import Disk, installed
 from tests.reliability.power import Journal, put
 from tests.reliability.states import (
@@ -154,12 +155,12 @@ def crash_all_along(
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_old_or_new_is_found_when_power_fails(tmp_path, promise, begun) -> None:
-    crashes = crash_all_along(tmp_path, begun, every=12)
+    crashes = crash_all_along(tmp_path, begun, every=25)
     assert crashes.steps == {OLD if begun else None, NEW}
     promise("R3", crashes.trials)
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [25, pytest.param(1, marks=pytest.mark.slow)])
 def test_old_or_new_is_found_where_one_step_is_saved_again(
     tmp_path, promise, every
 ) -> None:
@@ -168,8 +169,8 @@ def test_old_or_new_is_found_where_one_step_is_saved_again(
     promise("R3", crashes.trials)
 
 
-@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("again", mostly_slow([False, True], [True]))
 def test_old_or_new_is_found_where_a_thread_saves(
     tmp_path, promise, again, every
 ) -> None:
@@ -179,7 +180,7 @@ def test_old_or_new_is_found_where_a_thread_saves(
 
 
 @pytest.mark.parametrize("dies", [False, True])
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", mostly_slow((False, True), (False,)))
 def test_what_has_its_name_and_was_never_synced_is_before_older_ones_go(
     tmp_path, promise, again, dies
 ) -> None:

@@ -13,6 +13,7 @@ from slangmod.commands import saving
 from slangmod.training import checkpoint, saver
 from slangmod.training.guard import Guard
 from slangmod.training.trainer import Trainer
+from tests.cases import mostly_slow
 from tests.reliability.guarded import Lab, bits_of, rows, tripled
 
 
@@ -76,7 +77,7 @@ def test_a_checkpoint_that_could_not_be_written_is_gone_back_to(
     promise("R9", 1)
 
 
-@pytest.mark.parametrize("what", ["cutting", "removing"])
+@pytest.mark.parametrize("what", mostly_slow(["cutting", "removing"], ["removing"]))
 def test_a_rewind_waits_for_the_disk(lab, promise, what) -> None:
     """Back from step 18 to step 14, which removes the checkpoint of step 17."""
     lab.harm = {34: tripled}

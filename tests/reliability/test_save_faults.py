@@ -19,6 +19,7 @@ from slangmod.runs.durable import Lines
 from slangmod.training.checkpoint import newest_sound
 from slangmod.training.manifest import MANIFEST
 from slangmod.training.stored import read_counters
+from tests.cases import mostly_slow
 from tests.reliability.faulty_disk import LOOKING, Disk, Strike, installed
 from tests.reliability.states import (
     NEW,
@@ -167,7 +168,9 @@ def again_killed(fresh, background: bool) -> Callable[[int], bool]:
     return trial
 
 
-@pytest.mark.parametrize("error", [*ERRORS.values(), None])
+@pytest.mark.parametrize(
+    "error", mostly_slow([*ERRORS.values(), None], [errno.ENOSPC, None])
+)
 def test_one_of_the_same_step_is_replaced_by_renames_that_may_fail(
     fresh, promise, error
 ) -> None:

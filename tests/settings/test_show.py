@@ -281,7 +281,9 @@ ARRAYS = {
 
 @given(overrides(), st.booleans())
 @hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+    max_examples=30,
 )
 def test_what_is_shown_loads_as_the_same_settings(tmp_path, given_values, changed):
     try:

@@ -65,6 +65,7 @@ def test_blocks_that_are_taken_again_need_no_new_pages(kept):
     assert kept["pages"] < PAGES // 50
 
 
+@pytest.mark.slow
 def test_without_it_they_do():
     always = "[always]" in LARGE.read_text("ascii")
     assert found()["pages"] > (PAGES // 600 if always else PAGES // 2)

@@ -89,6 +89,7 @@ def test_chance_goes_on_as_it_would_have(tiny: Any) -> None:
     assert torch.equal(*draws)
 
 
+@pytest.mark.slow
 def test_less_is_held_and_it_is_foreseen(tiny: Any) -> None:
     held = []
     for settings in pair(tiny, "bfloat16"):

@@ -21,6 +21,7 @@ from slangmod.training.rehearsal import (
     watch_steps,
 )
 from slangmod.training.state import TrainState
+from tests.cases import mostly_slow
 
 CPU = torch.device("cpu")
 VOCAB = 13
@@ -61,7 +62,10 @@ def weights_bytes(settings):
     return own + tables * (settings.model.positions in ("vanilla", "sinusoidal"))
 
 
-@pytest.mark.parametrize("name", MODELS)
+FIRST = ("plain", "rotary, glu, rms", "accumulated")
+
+
+@pytest.mark.parametrize("name", mostly_slow(MODELS, FIRST))
 def test_what_is_rehearsed_is_what_real_tensors_take(tiny, name):
     settings = tiny(**{"data": {"precision": "bfloat16"}, **MODELS[name]})
     rehearsed = rehearse(settings, VOCAB, CPU, build_objective)
@@ -75,7 +79,7 @@ def test_what_is_rehearsed_is_what_real_tensors_take(tiny, name):
     assert sizes == real_sizes
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", mostly_slow(OPTIMIZERS, ("adamw", "adafactor")))
 def test_every_optimizer_can_be_rehearsed(tiny, name):
     settings = tiny(train={"optimizer": name}, model={"n_layers": 1})
     rehearsed = rehearse(settings, VOCAB, CPU, build_objective)
@@ -112,7 +116,9 @@ def test_gradients_are_held_at_the_peak_only_where_they_are_accumulated(tiny):
     assert twice.at_peak[GRADIENTS] == 4 * sum(map(math.prod, tensors.values()))
 
 
-@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"recomputed"}))
+@pytest.mark.parametrize(
+    "name", mostly_slow(sorted(MODELS.keys() - {"recomputed"}), FIRST)
+)
 def test_all_that_autograd_saves_is_among_what_is_held(tiny, name):
     settings = tiny(**{"data": {"precision": "bfloat16"}, **MODELS[name]})
     settings = settings.replace(**{"train.batch_size": 32})

@@ -12,6 +12,7 @@ from slangmod.settings.free import FreeTable
 from slangmod.settings.sections import Group, LayerFeedForward, LayerTable
 from slangmod.training.checkpoint import load_checkpoint, newest_sound
 from slangmod.training.limits import Outcome
+from tests.cases import mostly_slow
 
 SETTINGS = {
     "train": {
@@ -77,18 +78,10 @@ def resumed(bench, stops: list[int], change: dict):
     return run, outcome, timeless(steps), timeless(epochs)
 
 
-FIRST = ("adamw", "adafactor", "muon", "bfgs")
-"""Optimizers of which a resume is always tried; of the others, slowly."""
-STOPS = {"adamw": range(1, 40, 9), "adafactor": (1, 17, 39)}
+STOPS = {"adamw": (1, 20, 39)}
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        name if name in FIRST else pytest.param(name, marks=pytest.mark.slow)
-        for name in OPTIMIZERS
-    ],
-)
+@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS, ("adamw", "adafactor")))
 def test_a_step_of_forty_can_be_the_last_before_a_resume(bench, optimizer) -> None:
     each_can_be_the_last(bench, optimizer, STOPS.get(optimizer, (17,)))
 
@@ -157,7 +150,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", mostly_slow(OTHERS, ("RAdam", "groups of muon")))
 def test_what_is_not_built_in_is_resumed_with_the_same_bits(bench, kind: str) -> None:
     whole = bench(folder="whole", **OTHERS[kind])
     outcome = whole.fit()
@@ -183,13 +176,19 @@ WATCHED = {
 """Everything that watches weights, and ends the run at step 30."""
 
 
-def test_what_watches_the_weights_resumes_bit_for_bit(bench) -> None:
+ONE_BY_ONE = [[1], [9], [10], [29]]
+
+
+@pytest.mark.parametrize(
+    "stops", [[[3, 4, 11, 20]], pytest.param(ONE_BY_ONE, marks=pytest.mark.slow)]
+)
+def test_what_watches_the_weights_resumes_bit_for_bit(bench, stops) -> None:
     whole = bench(folder="whole", **WATCHED)
     outcome = whole.fit()
     assert (outcome.reason, whole.state.counters.step) == ("patience_steps", 30)
     assert len(whole.state.copies()) == 2
-    for stops in [[stop] for stop in (1, 9, 10, 29)] + [[3, 4, 11, 20]]:
-        run, ended, steps, epochs = resumed(bench, stops, WATCHED)
+    for some in stops:
+        run, ended, steps, epochs = resumed(bench, some, WATCHED)
         assert ended == outcome
         assert (steps, epochs) == (timeless(whole.steps), timeless(whole.epochs))
         assert_same_bits(run.state, whole.state)
