@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slangmod.errors import DataError, StoppedError
-from slangmod.files import sha256_of, sweep_asides, write_text
+from slangmod.files import sha256_of, write_text
 from slangmod.plugins import in_one_line
 from slangmod.reading import (
     LARGEST_JSON,
@@ -38,8 +38,6 @@ from slangmod.training.tensor_file import Written
 
 LOG = logging.getLogger(__name__)
 
-SUMS: Final = ".sums.json"
-"""Name of the file in the folder of a run."""
 FORMAT: Final = 1
 MOST: Final = 99
 """Files of one record."""
@@ -50,11 +48,6 @@ NO_RECORD: Final = (
     *(ValueError, KeyError, TypeError, AttributeError),
 )
 """What reading something else in its place raises."""
-
-
-def sums_file(run: RunDir) -> Path:
-    """Where a run has them."""
-    return run.root / SUMS
 
 
 def recorded_by(run: RunDir) -> Iterator[Path]:
@@ -83,12 +76,8 @@ def sums_at_end(run: RunDir) -> Iterator[None]:
 
 def forget_sums(run: RunDir) -> None:
     """Remove the sums of a run, before anything is changed that they are of."""
-    path = sums_file(run)
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; move it away")
-    path.unlink(missing_ok=True)
+    run.sums.unlink(missing_ok=True)
     sync_folder(run.root)
-    sweep_asides(run.root, f"-{SUMS}")
 
 
 def _keep_sums(run: RunDir, lock: os.stat_result) -> None:
@@ -102,11 +91,11 @@ def _keep_sums(run: RunDir, lock: os.stat_result) -> None:
             return
         sums = {path.name: asdict(_sum_of(path)) for path in recorded_by(run)}
         content: dict[str, Any] = {"format": FORMAT, "files": sums}
-        write_text(sums_file(run), text_of({**content, OWN: own_hash(content)}))
+        write_text(run.sums, text_of({**content, OWN: own_hash(content)}))
     except OSError as error:
         LOG.warning(
             "%s; `slangmod verify` will know the tables of the run by their rows alone",
-            trouble(sums_file(run), error),
+            trouble(run.sums, error),
         )
 
 
@@ -143,7 +132,7 @@ def read_sums(run: RunDir) -> Mapping[str, Written]:
 
     Raises DataError if the file that is there holds something else.
     """
-    path = sums_file(run)
+    path = run.sums
     refuse_link(path)
     try:
         text = read_limited(path, LARGEST_JSON).decode("utf-8")

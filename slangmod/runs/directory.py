@@ -142,6 +142,11 @@ class RunDir:
         return self.root / "changes.json"
 
     @property
+    def sums(self) -> Path:
+        """Size and hash of what was recorded, while nothing is added to it."""
+        return self.root / ".sums.json"
+
+    @property
     def tensorboard(self) -> Path:
         """Folder of event files for TensorBoard."""
         return self.root / "tensorboard"
@@ -185,7 +190,8 @@ class RunDir:
         for entry in self.root.iterdir():
             refuse_link(entry)
             refuse_irregular(entry)
-        for path in (self.config, self.summary, self.tracking, self.changes):
+        ours = self.config, self.summary, self.tracking, self.changes, self.sums
+        for path in ours:
             if path.is_dir():
                 raise DataError(f"{path}: is a folder; move it away")
         tables = self.steps, self.epochs, self.memory, self.speed

@@ -18,7 +18,7 @@ def tidy(run: "RunDir") -> None:
     a report is written by whoever looks, with no lock.
     """
     holder = holder_file(run.lock_file)
-    ours = (run.config, run.summary, run.tracking, run.changes, run.model)
+    ours = run.config, run.summary, run.tracking, run.changes, run.sums, run.model
     for path in (*ours, holder):
         sweep_asides(run.root, f"-{path.name}")
     sweep_asides(run.bad_steps)

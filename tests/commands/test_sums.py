@@ -272,7 +272,7 @@ def test_no_sums_are_written_into_the_folder_of_another(work, tmp_path):
         run.summary.write_text("a = 1")
         run.lock_file.unlink()
         run.lock_file.touch()
-    assert not sums.sums_file(run).exists()
+    assert not run.sums.exists()
 
 
 def test_what_was_left_of_a_run_that_is_gone_is_forgotten(work, monkeypatch):
@@ -290,10 +290,11 @@ def test_what_was_left_of_a_run_that_is_gone_is_forgotten(work, monkeypatch):
     assert SUMS.exists()
 
 
-def test_what_a_kill_left_of_them_is_swept_away(work):
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_kill_left_of_them_is_swept_away(work, ended):
     left = RUN / f".aside-{'a' * 32}-.sums.json"
     left.touch()
-    goes_on()
+    assert main(["resume", *(MORE[:2] if ended else MORE)]) == 0
     assert not left.exists()
 
 
@@ -348,13 +349,6 @@ BROKEN = {
     "a folder": be_a_folder,
     "a pipe": be_a_pipe,
 }
-
-
-def test_a_folder_in_their_place_is_told_before_the_run_goes_on(work, capsys):
-    be_a_folder()
-    assert main(["resume", *MORE]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert told[-1] == f"slangmod: error: {SUMS}: is a folder; move it away"
 
 
 @pytest.mark.parametrize("kind", BROKEN)

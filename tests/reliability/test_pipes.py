@@ -228,7 +228,8 @@ def test_a_device_without_end_fills_no_memory(here: Here, promise) -> None:
 
 
 def test_a_folder_in_place_of_a_table_is_told_before_training(here, promise) -> None:
-    for name in (*TABLES, "incidents.jsonl", "train.log", "summary.toml"):
+    others = "incidents.jsonl", "train.log", "summary.toml", ".sums.json"
+    for name in (*TABLES, *others):
         path = here.folder / RUN / name
         kept = path.with_name("kept")
         if path.exists():
