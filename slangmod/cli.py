@@ -22,6 +22,7 @@ from slangmod import __version__
 from slangmod.commands import COMMANDS, help
 from slangmod.commands.arguments import Arguments, parse
 from slangmod.commands.interruption import (
+    AtEnd,
     begin_anew,
     broken_off_by_signals,
     ended_by_signals,
@@ -53,15 +54,20 @@ _ASIDE = re.compile(r"\.aside-[0-9a-f]{32}-")
 
 def entry_point() -> None:
     """The command ``slangmod``."""
+    at_end = AtEnd()
     keep_streams()
-    leave(main(), among_others=launch_in(os.environ) is not None)
+    at_end.code = main(at_end=at_end)
+    leave(at_end.code, among_others=launch_in(os.environ) is not None)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv``, without the program's name; -> exit code."""
+def main(argv: Sequence[str] | None = None, at_end: AtEnd | None = None) -> int:
+    """Run the command line ``argv``, without the program's name; -> exit code.
+
+    Whoever ends the program with that gives what handles signals ``at_end``.
+    """
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
-        with broken_off_by_signals():
+        with broken_off_by_signals(afterwards=at_end):
             code = run(arguments)
             sys.stdout.flush()
     except (KeyboardInterrupt, BrokenOffError) as error:

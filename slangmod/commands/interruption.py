@@ -1,5 +1,6 @@
 """Signals that end an action at once, wherever it is."""
 
+import atexit
 import os
 import signal
 import sys
@@ -101,9 +102,35 @@ def end_with(line: str, code: int, leave: Callable[[int], object] = os._exit) ->
     leave(code)
 
 
+class AtEnd:
+    """Handles signals once it is settled with what ``code`` the program will end.
+
+    One ends it at once with that; one that comes before the code is known, when there
+    is but to say why, does nothing, nor does one that finds the interpreter ending:
+    who is told of a signal there takes what has been done for broken off.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        # What is registered first comes last; then nothing can hang any more.
+        atexit.register(self._be_deaf)
+
+    def __call__(self, *_: object) -> None:
+        """Handle a signal."""
+        if self.code is not None:
+            os._exit(self.code)
+
+    def _be_deaf(self) -> None:
+        for number in STOPPING.values():
+            if signal.getsignal(number) is self:
+                signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def broken_off_by_signals(
-    leave: Callable[[int], object] = os._exit, patience: float = PATIENCE
+    leave: Callable[[int], object] = os._exit,
+    patience: float = PATIENCE,
+    afterwards: AtEnd | None = None,
 ) -> Iterator[None]:
     """Let signals end what the block does, so that it tidies up behind itself.
 
@@ -112,15 +139,16 @@ def broken_off_by_signals(
     a library does not return to it for ``patience`` seconds, the process ends by
     ``leave(128 + number)``. What was being written then is swept away by the next who
     writes there. A signal that comes while a module is imported waits for that. One
-    that finds a run at its end is StoppedError.
+    that finds a run at its end is StoppedError. From the end of the block on, they are
+    handled ``afterwards``, or as before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded, postponing = threading.Event(), Postponing()
+    heeded, postponing, over = threading.Event(), Postponing(), False
 
     def heed(number: int, frame: FrameType | None) -> None:
-        if postponing.postponed(number, frame):
+        if over or postponing.postponed(number, frame):
             return
         postponing.withdraw()
         heeded.set()
@@ -145,9 +173,10 @@ def broken_off_by_signals(
             raise stopped_late(getattr(error, "number", signal.SIGINT)) from None
         raise
     finally:
+        over = True  # what came now would leave in place of what the block ended with
         heeded.set()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, afterwards or handler)
 
 
 @contextmanager

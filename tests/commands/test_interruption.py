@@ -203,6 +203,62 @@ def test_beside_the_main_thread_signals_are_left_alone() -> None:
     assert found == [before]
 
 
+def test_a_signal_between_the_block_and_who_is_next_changes_nothing(
+    monkeypatch,
+) -> None:
+    class Event(threading.Event):
+        """Set first of all that is done behind the block."""
+
+        def set(self) -> None:
+            if not self.is_set():
+                super().set()
+                signal.raise_signal(signal.SIGTERM)
+
+    kinds = iter([Event])
+    kind = threading.Event
+    monkeypatch.setattr(threading, "Event", lambda: next(kinds, kind)())
+    with broken_off_by_signals():
+        pass
+    assert not [*kinds]
+
+
+ENDING = """
+import atexit, os, signal
+from slangmod import cli
+signal.signal(signal.{name}, signal.SIG_DFL)  # it may be ignored where tests run
+def late():
+    os.kill(os.getpid(), signal.{name})
+    os.write(1, b"went on")
+{first}
+run = cli.run
+def run_and(arguments):
+    {then}
+    return run(arguments)
+cli.run = run_and
+cli.entry_point()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_signal_that_finds_a_program_ending_does_not_change_its_code(
+    name, first
+) -> None:
+    """It ends at once, or there is nothing left that could take long."""
+    places = ("atexit.register(late)", "pass")
+    first_place, then = places if first else places[::-1]
+    program = ENDING.format(name=name, first=first_place, then=then)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "config", "nothing"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "nothing" in done.stderr
+    assert done.stdout == "went on" * first
+
+
 DEAF = """
 import hashlib
 from slangmod.commands.interruption import broken_off_by_signals

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -111,23 +112,35 @@ SHARED = """
     compile = {compile}
 
     [train]
+    optimizer = "{optimizer}"
     batch_size = 8
     max_epochs = 50
     max_steps = 6
     learning_rate = 0.003
+
+    [checkpoint]
+    every = 2
     """
 """Of a size at which two threads share each kernel."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [
+        ("adamw", "float32"),
+        ("adamw", "bfloat16"),
+        ("adafactor", "float32"),
+        ("muon", "bfloat16"),
+    ],
+)
 @pytest.mark.parametrize("compiled", [False, True])
 def test_where_threads_share_kernels_a_resumed_run_has_the_same_bits(
-    workshop: Workshop, compiled: bool, precision: str, promise
+    workshop: Workshop, compiled: bool, optimizer: str, precision: str, promise
 ) -> None:
-    config = f"shared-{compiled}-{precision}"
-    here = {"precision": precision, "compile": str(compiled).lower()}
-    workshop.add(config, SHARED.format(**here))
+    config = f"shared-{compiled}-{optimizer}-{precision}"
+    here = {"optimizer": optimizer, "precision": precision}
+    workshop.add(config, SHARED.format(compile=str(compiled).lower(), **here))
     whole, _ = workshop.whole(config, hook=("compile", 0))
     summary = tomli.loads((whole / "summary.toml").read_text("utf-8"))
     facts = summary["environment"]
@@ -139,6 +152,29 @@ def test_where_threads_share_kernels_a_resumed_run_has_the_same_bits(
         workshop.done("resume", "--name", name)
         workshop.compare(config, name, stopped=True)
     promise("R4", 2)
+    promise("R1", killed_where_threads_share(workshop, config))
+
+
+def killed_where_threads_share(workshop: Workshop, config: str) -> int:
+    """How many SIGKILLs at random, two at most on a run, have changed no bit."""
+    chance, killed = random.Random(f"{SEED} {config}"), 0
+    name, hook = workshop.new("shared"), ("compile", 0)
+    whole = workshop.done(*train(config, name), hook=hook)
+    workshop.compare(config, name)
+    for _ in range(3):
+        name = workshop.new("shared")
+        for part in (chance.uniform(0.4, 0.9), chance.uniform(0.4, 0.9), None):
+            words = workshop.onwards(config, name)
+            instant = None if part is None else part * whole.seconds
+            ended = workshop.tries(*words, kill_after=instant, hook=hook)
+            if ended.code == 0:
+                break
+            assert ended.code == -signal.SIGKILL, ended.told
+            killed += 1
+        workshop.compare(config, name)
+        if killed:
+            break
+    return killed
 
 
 CHANGES: tuple[dict[str, dict[str, Any]], ...] = (
