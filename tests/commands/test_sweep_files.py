@@ -95,11 +95,7 @@ def spoils(monkeypatch, path: Path):
     monkeypatch.setattr(Course, "begin", spoilt)
 
 
-@pytest.mark.parametrize(
-    "join",
-    [(), pytest.param(("--join",), marks=pytest.mark.slow)],
-    ids=["sweep", "join"],
-)
+@pytest.mark.parametrize("join", [(), ("--join",)], ids=["sweep", "join"])
 @pytest.mark.parametrize("storage", ["sqlite:///{}", "{}"])
 def test_a_study_that_is_altered_meanwhile_ends_the_sweep_in_a_line(
     work, capsys, monkeypatch, storage, join
@@ -107,10 +103,9 @@ def test_a_study_that_is_altered_meanwhile_ends_the_sweep_in_a_line(
     path = Path("kept").absolute()
     words = (*SWEEP, "--sweep.storage", storage.format(path))
     if join:
-        monkeypatch.setattr(Course, "run", lambda _: ENDED)
-        assert cli.main([*words]) == 1  # with no trial yet
-        monkeypatch.undo()
-        monkeypatch.chdir(work)
+        with monkeypatch.context() as patch:
+            patch.setattr(Course, "run", lambda _: ENDED)
+            assert cli.main([*words]) == 1  # with no trial yet
         capsys.readouterr()
     spoils(monkeypatch, path)
     assert cli.main([*words, *join]) == 1
